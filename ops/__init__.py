@@ -1,0 +1,1 @@
+"""The operator's room: the `lesson-progress` command and the stacks it starts."""

@@ -1,0 +1,1 @@
+"""Lesson Progress: the three services."""

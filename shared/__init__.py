@@ -1,0 +1,1 @@
+"""What two or more services share: contracts, the consume loop, identity, observability."""
