@@ -1,0 +1,1 @@
+"""What crosses a border: messages, envelope, identities and topics. Knows pydantic alone."""

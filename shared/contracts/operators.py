@@ -1,0 +1,36 @@
+"""Commands of operators and of the course platform; each needs the operator role."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import StringConstraints
+
+from shared.contracts.values import Id, Message
+
+
+class ProgressRecalculate(Message):
+    """Compute one enrollment's percentage again from the facts."""
+
+    TYPE: ClassVar[str] = "progress.recalculate.v1"
+    enrollment_id: Id
+
+
+class CourseChanged(Message):
+    """The lessons of a course changed: every enrollment of it is recalculated."""
+
+    TYPE: ClassVar[str] = "course.changed.v1"
+    course_id: Id
+
+
+class CertificateGenerate(Message):
+    """Make a certificate again: name and title afresh, id and date kept, nobody notified again."""
+
+    TYPE: ClassVar[str] = "certificate.generate.v1"
+    enrollment_id: Id
+
+
+class CertificateRevoke(Message):
+    """Withdraw a certificate for good."""
+
+    TYPE: ClassVar[str] = "certificate.revoke.v1"
+    enrollment_id: Id
+    reason: Annotated[str, StringConstraints(max_length=500)] | None = None
