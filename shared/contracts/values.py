@@ -16,7 +16,12 @@ class Message(BaseModel):
     """A message's data: strict types, camelCase on the wire, unknown fields ignored, declared ones written."""
 
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
     )
 
     #: The CloudEvents type, major version included.

@@ -1,0 +1,1 @@
+"""Progress: a learner's command becomes one record, one event, one reply."""

@@ -1,0 +1,53 @@
+"""Progress' use cases, one function each, over ports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from services.progress.domain import Command, Completion, CourseProgress, Enrollment, Lesson, Recorded, complete
+from services.progress.ports import LearnerInCourse, ProgressStore
+from shared.contracts.rejections import Rejection
+
+
+async def mark_complete(commands: Sequence[Command], store: ProgressStore) -> list[Recorded | Rejection]:
+    """Answer a batch of commands in a fixed number of round trips, whatever its size.
+
+    Several copies of one command in a batch are one record: the first is recorded, the others were before.
+    """
+    lessons = await store.lessons({command.lesson_id for command in commands})
+    enrollments = await store.enrollments(_learners(commands, lessons))
+    decided = [_decide(command, lessons, enrollments) for command in commands]
+    first = {d.progress_id: d for d in reversed(decided) if isinstance(d, Completion)}
+    recorded = await store.record(list(first.values())) if first else {}
+    answers: list[Recorded | Rejection] = []
+    for command, decision in zip(commands, decided, strict=True):
+        if isinstance(decision, Rejection):
+            answers.append(decision)
+            continue
+        stored = recorded[decision.progress_id]
+        copy = decision is not first[decision.progress_id]
+        enrolled_at = enrollments[LearnerInCourse(command.user_id, decision.course_id)].enrolled_at
+        age = max(0, stored.completion.completed_at - enrolled_at)
+        answers.append(replace(stored, already=stored.already or copy, age=age))
+    return answers
+
+
+async def course_progress(user_id: str, course_id: str, store: ProgressStore) -> CourseProgress | None:
+    """What this learner has done in this course, from the facts; None when not enrolled or unknown."""
+    return await store.course_progress(LearnerInCourse(user_id, course_id))
+
+
+def _learners(commands: Sequence[Command], lessons: Mapping[str, Lesson]) -> set[LearnerInCourse]:
+    return {
+        LearnerInCourse(command.user_id, lesson.course_id)
+        for command in commands
+        if (lesson := lessons.get(command.lesson_id)) is not None and lesson.course_id is not None
+    }
+
+
+def _decide(
+    command: Command, lessons: Mapping[str, Lesson], enrollments: Mapping[LearnerInCourse, Enrollment]
+) -> Completion | Rejection:
+    lesson = lessons.get(command.lesson_id)
+    course_id = lesson.course_id if lesson is not None else None
+    enrollment = enrollments.get(LearnerInCourse(command.user_id, course_id)) if course_id is not None else None
+    return complete(command, lesson, enrollment)

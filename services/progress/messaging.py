@@ -1,0 +1,87 @@
+"""Kafka on one side, progress' handlers on the other; no rules."""
+
+from collections.abc import Sequence
+
+from services.progress.domain import Command, Completion, Recorded
+from services.progress.handlers import mark_complete
+from services.progress.metrics import ProgressMetrics
+from services.progress.ports import ProgressStore
+from shared.clock import Clock
+from shared.contracts.gateways import LessonComplete
+from shared.contracts.ids import deterministic_id
+from shared.contracts.progress import LessonCompleted, LessonMarked
+from shared.contracts.rejections import Rejection
+from shared.contracts.topics import LESSON_COMPLETED
+from shared.kafka.records import Accepts, Event, Outcome, Received, rejected
+
+ACCEPTS = {LessonComplete.TYPE: Accepts(LessonComplete, token=True)}
+
+
+class ProgressMessages:
+    """Commands in, outcomes out."""
+
+    def __init__(self, store: ProgressStore, metrics: ProgressMetrics, clock: Clock) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, batch: Sequence[Received[LessonComplete]]) -> list[Outcome]:
+        """Handle a batch of `lesson.complete.v1`."""
+        answers = await mark_complete([_command(received) for received in batch], self._store)
+        now = self._clock()
+        for received, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Recorded) and not answer.already:
+                self._metrics.recorded(age_ms=answer.age, propagation_ms=now - received.at)
+        return [_outcome(received, answer) for received, answer in zip(batch, answers, strict=True)]
+
+    def observe(self, message_type: str, outcome: Outcome) -> None:
+        """Count what became of a command."""
+        if message_type == LessonComplete.TYPE:
+            self._metrics.command(outcome.name)
+
+
+def _command(received: Received[LessonComplete]) -> Command:
+    identity = received.identity
+    if identity is None:
+        raise ValueError("a command without identity was admitted")
+    return Command(identity.user_id, received.message.lesson_id, received.at)
+
+
+def _outcome(received: Received[LessonComplete], answer: Recorded | Rejection) -> Outcome:
+    if isinstance(answer, Rejection):
+        return rejected(answer, lesson_id=received.message.lesson_id)
+    completion = answer.completion
+    reply = LessonMarked(
+        progress_id=completion.progress_id,
+        lesson_id=completion.lesson_id,
+        course_id=completion.course_id,
+        enrollment_id=completion.enrollment_id,
+        completed_at=completion.completed_at,
+        already_completed=answer.already,
+    )
+    return Outcome(
+        "already_recorded" if answer.already else "recorded",
+        events=[lesson_completed(completion)],
+        reply=reply,
+        log_event="lesson.completed",
+        log_fields={
+            "userId": completion.user_id,
+            "lessonId": completion.lesson_id,
+            "courseId": completion.course_id,
+            "timestamp": completion.completed_at,
+        },
+    )
+
+
+def lesson_completed(completion: Completion) -> Event:
+    """The event of a stored fact: always the same one, published on every handling."""
+    message = LessonCompleted(
+        progress_id=completion.progress_id,
+        user_id=completion.user_id,
+        lesson_id=completion.lesson_id,
+        course_id=completion.course_id,
+        enrollment_id=completion.enrollment_id,
+        completed_at=completion.completed_at,
+    )
+    event_id = deterministic_id(LessonCompleted.TYPE, completion.progress_id)
+    return Event(LESSON_COMPLETED, completion.enrollment_id, message, event_id, completion.completed_at)

@@ -1,0 +1,33 @@
+"""Everything progress needs from outside, on one screen."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from services.progress.domain import Completion, CourseProgress, Enrollment, Lesson, Recorded
+
+
+class LearnerInCourse(NamedTuple):
+    """Who, where."""
+
+    user_id: str
+    course_id: str
+
+
+class ProgressStore(Protocol):
+    """The facts, and the catalog they refer to. Every method raises Transient when the database does not answer."""
+
+    async def lessons(self, lesson_ids: Collection[str]) -> Mapping[str, Lesson]:
+        """The lessons that exist, previews included, by id."""
+
+    async def enrollments(self, learners: Collection[LearnerInCourse]) -> Mapping[LearnerInCourse, Enrollment]:
+        """The enrollments that exist."""
+
+    async def record(self, completions: Sequence[Completion]) -> Mapping[str, Recorded]:
+        """Store each completion once, durably; for one stored before, give back the stored fact. By progress id.
+
+        Raises:
+            Transient: the database cannot say whether it stored them.
+        """
+
+    async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
+        """What this learner has done in this course; None when not enrolled or unknown."""

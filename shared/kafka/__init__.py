@@ -1,0 +1,1 @@
+"""Kafka: the one consume loop and everything it stands on."""

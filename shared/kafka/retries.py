@@ -1,0 +1,90 @@
+"""How often and how soon a record is tried again, and when a service stops trying at all."""
+
+import random
+from collections import deque
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from shared.clock import Clock
+
+#: An unknown error is a bug: tried this often, then a dead letter.
+UNKNOWN_ATTEMPTS = 5
+
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 30.0
+_DEATHS_IN_A_ROW = 20
+_WINDOW = 1000
+_DEATHS_IN_WINDOW = _WINDOW // 10
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait before the next try after failed try number `attempt`: doubling, capped, jittered."""
+    ceiling = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 16))
+    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, no secret
+
+
+@dataclass(slots=True)
+class Attempts:
+    """How often one record failed so far, and since when (epoch milliseconds)."""
+
+    first_failed_at: int
+    #: Tries that ended in an error of its own; these are limited.
+    count: int = 0
+    #: Tries that the outside made impossible; these are not.
+    stalls: int = 0
+
+
+class Retries:
+    """The failed tries of records that are still to be finished, by position."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._attempts: dict[tuple[TopicPartition, int], Attempts] = {}
+
+    def failed(self, partition: TopicPartition, offset: int) -> Attempts:
+        """Count one more failed try of this record."""
+        attempts = self._noted(partition, offset)
+        attempts.count += 1
+        return attempts
+
+    def stalled(self, partition: TopicPartition, offset: int) -> Attempts:
+        """Count one more try of this record that the outside made impossible."""
+        attempts = self._noted(partition, offset)
+        attempts.stalls += 1
+        return attempts
+
+    def _noted(self, partition: TopicPartition, offset: int) -> Attempts:
+        return self._attempts.setdefault((partition, offset), Attempts(self._clock()))
+
+    def of(self, partition: TopicPartition, offset: int) -> Attempts:
+        """The failed tries of this record so far."""
+        return self._attempts.get((partition, offset)) or Attempts(self._clock())
+
+    def settled(self, partition: TopicPartition, offset: int) -> None:
+        """This record needs no more tries."""
+        self._attempts.pop((partition, offset), None)
+
+    def forget(self, partitions: set[TopicPartition]) -> None:
+        """These partitions are another consumer's now."""
+        self._attempts = {k: v for k, v in self._attempts.items() if k[0] not in partitions}
+
+
+class Breaker:
+    """Opens when records die of unknown causes in numbers: a bad deploy must not drain a topic into dead letters.
+
+    More than 20 in a row, or more than 10 % of a partition's last 1,000. Only a restart closes it.
+    """
+
+    def __init__(self) -> None:
+        self.open = False
+        self._row = 0
+        self._last: dict[TopicPartition, deque[bool]] = {}
+
+    def finished(self, partition: TopicPartition, *, died: bool) -> None:
+        """Note one finished record, and whether it died of an unknown cause."""
+        self._row = self._row + 1 if died else 0
+        last = self._last.setdefault(partition, deque(maxlen=_WINDOW))
+        last.append(died)
+        if died and (self._row > _DEATHS_IN_A_ROW or sum(last) > _DEATHS_IN_WINDOW):
+            self.open = True

@@ -1,0 +1,189 @@
+"""FastStream's side of the loop: one subscriber a service, in batches, acknowledged by the loop alone.
+
+What is set here differs from the library's defaults on purpose: its own parser reads headers and its acknowledgement
+commits positions, and both would lose records. Source: reliability, "Known facts of the libraries".
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from prometheus_client import CollectorRegistry
+
+from shared.errors import Fatal
+from shared.kafka.consume import ConsumeLoop
+from shared.kafka.offsets import Offsets
+from shared.kafka.records import Record
+from shared.settings import KafkaSettings
+
+_log = structlog.get_logger()
+
+#: The library sleeps as long again after a fetch that found nothing; a fetch of a day finds something.
+_FETCH_MS = 86_400_000
+#: How long a rebalance waits for a running batch before its records are left to redelivery.
+_REVOKE_SECONDS = 3.0
+#: A batch that runs longer than this makes the service no longer live.
+_STUCK_SECONDS = 300.0
+
+
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The subscription of one service: feeds the loop, and commits what it has finished."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        topics: Sequence[str],
+        batch_size: int,
+        settings: KafkaSettings,
+        loop: ConsumeLoop,
+        offsets: Offsets,
+        registry: CollectorRegistry,
+        fatal: Callable[[Fatal], None],
+    ) -> None:
+        self._loop = loop
+        self._offsets = offsets
+        self._fatal = fatal
+        self._draining = False
+        self._batch_started: float | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._committing: asyncio.Task[None] | None = None
+        self._broker = KafkaBroker(
+            settings.bootstrap_servers.split(","),
+            client_id=f"lesson-progress-{service}",
+            apply_types=False,
+            allow_auto_create_topics=False,
+            consumer_only=True,
+            metadata_max_age_ms=30_000,
+            graceful_timeout=1.0,
+            middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name=service)],
+            logger=None,
+        )
+        self._subscriber = self._broker.subscriber(
+            *topics,
+            batch=True,
+            max_records=batch_size,
+            batch_timeout_ms=_FETCH_MS,
+            group_id=service,
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=600_000,
+            fetch_max_wait_ms=settings.fetch_max_wait_ms,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            partition_assignment_strategy=[StickyPartitionAssignor],
+            listener=self,
+            parser=_parse,
+            decoder=_decode,
+        )
+        self._subscriber(self._on_batch)
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The consumer, once the subscription has started."""
+        return self._subscriber.consumer
+
+    @property
+    def alive(self) -> bool:
+        """Whether batches are taken and none of them is stuck."""
+        started = self._batch_started
+        stuck = started is not None and asyncio.get_running_loop().time() - started > _STUCK_SECONDS
+        tasks = self._subscriber.tasks
+        return not stuck and (not tasks or not all(task.done() for task in tasks))
+
+    async def start(self) -> None:
+        """Join the group and begin; the first batches arrive from now on."""
+        await self._broker.start()
+        self._committing = asyncio.create_task(self._offsets.run(self))
+
+    async def drain(self, seconds: float) -> None:
+        """Take no further batch, let the running one finish within `seconds`, commit what is finished."""
+        self._draining = True
+        await self._quiet(seconds)
+        self._loop.close()
+        await self._offsets.flush(self)
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        if self._committing is not None:
+            self._committing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._committing
+        await self._broker.stop()
+
+    async def commit(self, offsets: Any) -> None:
+        """Store the next offset to read of each partition."""
+        if self.consumer is not None:
+            await self.consumer.commit(dict(offsets))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Commit what is finished before another consumer takes over."""
+        await self._quiet(_REVOKE_SECONDS)
+        await self._offsets.flush(self)
+        self._offsets.revoked(revoked)
+        self._loop.forget(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Begin with these partitions where the group's commits say."""
+        self._offsets.assigned(assigned)
+        _log.info("partitions.assigned", partitions=len(assigned))
+
+    async def _quiet(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+
+    async def _on_batch(self, records: Sequence[Record]) -> None:
+        consumer = self.consumer
+        if self._draining or consumer is None:
+            return
+        self._idle.clear()
+        self._batch_started = asyncio.get_running_loop().time()
+        try:
+            await self._loop.handle(records, consumer)
+        except Fatal as failure:
+            self._give_up(failure)
+        except Exception as failure:  # noqa: BLE001 - the process must not go on beside a dead loop
+            _log.exception("loop.failed")
+            self._give_up(Fatal(f"the consume loop itself failed with {type(failure).__name__}; nothing was committed"))
+        finally:
+            self._batch_started = None
+            self._idle.set()
+
+    def _give_up(self, failure: Fatal) -> None:
+        self._draining = True
+        self._fatal(failure)
+
+
+async def _parse(records: Sequence[Record]) -> KafkaMessage:
+    # The library's own parser decodes headers and passes over the batch when one is not UTF-8.
+    return KafkaMessage(
+        body=[record.value or b"" for record in records],
+        raw_message=records,
+        consumer=_NoAcknowledgement(),
+    )
+
+
+async def _decode(message: KafkaMessage) -> Sequence[Record]:
+    raw: Sequence[Record] = message.raw_message
+    return raw
+
+
+class _NoAcknowledgement:
+    """Stands where the library would commit positions."""
+
+    async def commit(self) -> None:
+        """Commit nothing."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Seek nowhere."""

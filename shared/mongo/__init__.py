@@ -1,0 +1,1 @@
+"""MongoDB: the client, and what several services keep in it."""

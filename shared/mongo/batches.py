@@ -1,0 +1,71 @@
+"""Batches of reads and conditional updates, in as few round trips as the server takes well."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from pymongo import UpdateOne
+
+from shared.mongo.client import Database, translated
+from shared.settings import MongoSettings
+
+Document = dict[str, Any]
+
+
+class Batches:
+    """Reads by many keys and updates many documents of one database.
+
+    How many keys a query holds, and whether a bulk of updates is one transaction, are matters of the server: see the
+    settings `MONGO__KEYS_PER_QUERY` and `MONGO__BULK_IN_TRANSACTION`.
+    """
+
+    def __init__(self, db: Database, settings: MongoSettings) -> None:
+        self._db = db
+        self._keys = settings.keys_per_query
+        self._in_transaction = settings.bulk_in_transaction
+
+    async def find(
+        self,
+        collection: str,
+        field: str,
+        values: Collection[str | None],
+        fields: Sequence[str] = (),
+        where: Mapping[str, Any] | None = None,
+    ) -> list[Document]:
+        """The documents whose `field` is one of `values`, with these fields (all when empty), in no order.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        chunks = list(_chunks([v for v in values if v is not None], self._keys))
+        with translated():
+            found = await asyncio.gather(*(self._find(collection, field, chunk, fields, where) for chunk in chunks))
+        return [document for documents in found for document in documents]
+
+    async def _find(
+        self, collection: str, field: str, chunk: Sequence[str], fields: Sequence[str], where: Mapping[str, Any] | None
+    ) -> list[Document]:
+        query = {field: {"$in": chunk}, **(where or {})}
+        cursor = self._db[collection].find(query, dict.fromkeys(fields, 1) or None, batch_size=10_000)
+        documents: list[Document] = await cursor.to_list(None)
+        return documents
+
+    async def update(self, collection: str, updates: Sequence[UpdateOne]) -> int:
+        """Apply conditional updates, each alone; answers how many found their document as they expected it.
+
+        Raises:
+            Transient: the database cannot say whether it stored them.
+        """
+        with translated():
+            if not self._in_transaction:
+                return int((await self._db[collection].bulk_write(list(updates), ordered=False)).matched_count)
+            async with await self._db.client.start_session() as session, session.start_transaction():
+                result = await self._db[collection].bulk_write(list(updates), ordered=False, session=session)
+                return int(result.matched_count)
+
+
+def _chunks(values: Sequence[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(values)
+    while chunk := list(islice(iterator, size)):
+        yield chunk

@@ -1,0 +1,129 @@
+"""The database client: durable writes, majority reads, bounded waits, and errors named for what happens next."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import WriteConcern
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+
+from shared.errors import Fatal, Transient
+from shared.settings import MongoSettings
+
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+Client = AsyncIOMotorClient[dict[str, Any]]
+
+_AWAY = (AutoReconnect, ConnectionFailure, NetworkTimeout, ServerSelectionTimeoutError, WTimeoutError, ExecutionTimeout)
+#: Unauthorized, AuthenticationFailed: no wait will mend it (MongoDB error codes).
+_REFUSED = frozenset({13, 18})
+#: Interrupted, elections, shutdowns, write conflicts, primary lost (MongoDB error codes).
+_PASSING = frozenset(
+    {
+        6,
+        7,
+        24,
+        50,
+        64,
+        89,
+        91,
+        100,
+        112,
+        133,
+        134,
+        189,
+        202,
+        234,
+        262,
+        9001,
+        10058,
+        10107,
+        11600,
+        11602,
+        13435,
+        13436,
+        14031,
+    }
+)
+
+
+class DatabaseAway(Transient):
+    """The database did not answer, or could not say whether it stored what it was given."""
+
+
+def connect(settings: MongoSettings, *, service: str) -> Client:
+    """A client for this service; opens nothing before its first operation.
+
+    Raises:
+        Fatal: the address cannot be read.
+    """
+    try:
+        return AsyncIOMotorClient(
+            settings.uri.get_secret_value(),
+            appname=f"lesson-progress-{service}",
+            serverSelectionTimeoutMS=settings.timeout_ms,
+            connectTimeoutMS=settings.timeout_ms,
+            socketTimeoutMS=4 * settings.timeout_ms,
+            retryWrites=False,
+            tz_aware=True,
+        )
+    except (InvalidURI, ConfigurationError, ValueError) as problem:
+        raise Fatal(f"LESSON_PROGRESS_MONGO__URI cannot be used: {type(problem).__name__}; mend the address") from None
+
+
+def database(client: Client, settings: MongoSettings) -> Database:
+    """The database, with durable majority writes and majority reads."""
+    return client.get_database(
+        settings.database,
+        write_concern=WriteConcern(w="majority", j=True, wtimeout=4 * settings.timeout_ms),
+        read_concern=ReadConcern("majority"),
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Give the driver's errors the name of what happens next.
+
+    Raises:
+        Transient: the database is away, or its answer was lost.
+        Fatal: the database refuses this user.
+    """
+    try:
+        yield
+    except _AWAY as failure:
+        raise DatabaseAway(type(failure).__name__) from failure
+    except OperationFailure as failure:
+        if failure.code in _REFUSED:
+            raise Fatal(
+                "the database refuses this service's user "
+                f"(error {failure.code}); check LESSON_PROGRESS_MONGO__URI and the user's roles"
+            ) from failure
+        if failure.code in _PASSING or failure.has_error_label("RetryableWriteError"):
+            raise DatabaseAway(f"error {failure.code}") from failure
+        raise
+    except PyMongoError as failure:
+        if failure.has_error_label("TransientTransactionError") or failure.has_error_label("RetryableWriteError"):
+            raise DatabaseAway(type(failure).__name__) from failure
+        raise
+
+
+async def ping(db: Database) -> None:
+    """Ask the database for a sign of life.
+
+    Raises:
+        Transient: none came.
+    """
+    with translated():
+        await db.command("ping")

@@ -1,0 +1,82 @@
+"""What every service holds while it runs: the database, the issuer's keys, the operations' routes."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from shared import problems
+from shared.clock import Clock
+from shared.errors import Transient
+from shared.identity import TokenVerifier
+from shared.kafka.assembly import KafkaSide
+from shared.key_sources import FileSource, HttpSource, KeySetSource
+from shared.mongo.client import connect, database, ping
+from shared.mongo.signing_keys import MongoKeyMemory
+from shared.observability.health import health_router
+from shared.settings import ServiceSettings
+from shared.signing_keys import KeySet
+
+
+class Resources:
+    """The database and the keys of one service; opened when it starts, closed when it ends."""
+
+    def __init__(self, service: str, settings: ServiceSettings, clock: Clock) -> None:
+        self.version = version("lesson-progress")
+        self._client = connect(settings.mongo, service=service)
+        self.db = database(self._client, settings.mongo)
+        auth = settings.auth
+        self._keys = KeySet(
+            _source(auth.jwks),
+            MongoKeyMemory(self.db, f"{service}SigningKeys"),
+            clock=clock,
+            refresh_seconds=auth.refresh_seconds,
+        )
+        self.verifier = TokenVerifier(
+            self._keys,
+            issuer=auth.issuer,
+            audience=auth.audience,
+            roles_claim=auth.roles_claim,
+            operator_role=auth.operator_role,
+            cache_size=50_000,
+        )
+
+    @asynccontextmanager
+    async def database(self, prepare: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """The database, answering and with its indexes; closed last of all."""
+        await ping(self.db)
+        await prepare()
+        try:
+            yield
+        finally:
+            self._client.close()
+
+    @asynccontextmanager
+    async def keys(self) -> AsyncIterator[None]:
+        """The issuer's keys: nothing is consumed before the first good set is there."""
+        await self._keys.start()
+        try:
+            await self._keys.wait_ready()
+            yield
+        finally:
+            await self._keys.stop()
+
+    def serve_operations(self, http: FastAPI, *, kafka: KafkaSide, registry: CollectorRegistry) -> None:
+        """Add health, metrics and problem documents to a service's HTTP side."""
+
+        async def keys_there() -> None:
+            if not self._keys.ready:
+                raise Transient("no key set yet")
+
+        checks = {"broker": kafka.check, "database": lambda: ping(self.db), "keys": keys_there}
+        http.include_router(health_router(alive=lambda: kafka.alive, checks=checks, registry=registry))
+        problems.install(http)
+
+
+def _source(jwks: str) -> KeySetSource:
+    if jwks.startswith(("http://", "https://")):
+        return HttpSource(jwks)
+    return FileSource(Path(jwks))

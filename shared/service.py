@@ -1,0 +1,195 @@
+"""One service process: serve HTTP at once, consume when everything is there, drain and stop within the grace period."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from shared.errors import Fatal, Transient
+from shared.kafka.retries import backoff
+from shared.settings import HttpSettings
+
+_log = structlog.get_logger()
+
+#: From SIGTERM to the end, at most, in seconds.
+GRACE_SECONDS = 10.0
+_DRAIN_SECONDS = 7.0
+
+
+class Consuming(Protocol):
+    """What takes records while the service runs."""
+
+    async def start(self) -> None:
+        """Begin to take records."""
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more, finish and commit what was taken."""
+
+    async def stop(self) -> None:
+        """Let go of the broker."""
+
+
+@dataclass(slots=True)
+class Service:
+    """A wired service: its HTTP side, its consuming side, and what runs beside them."""
+
+    name: str
+    http: FastAPI
+    http_settings: HttpSettings
+    #: Opened in this order before anything is consumed, closed in the reverse order at the end.
+    resources: Sequence[Callable[[], AbstractAsyncContextManager[object]]]
+    #: Starts when the resources are open.
+    consuming: Consuming
+    #: Repeated in the background while the service runs.
+    background: Sequence[Callable[[], Awaitable[None]]] = ()
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _fatal: Fatal | None = None
+    started: bool = False
+
+    def stop(self) -> None:
+        """Ask the service to end: finish what was taken, commit, close."""
+        self._stopping.set()
+
+    def fail(self, failure: Fatal) -> None:
+        """End the service because it cannot do its work."""
+        self._fatal = self._fatal or failure
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve and consume until stopped.
+
+        Raises:
+            Fatal: the service cannot do its work as it is configured.
+        """
+        server = _Server(uvicorn.Config(self.http, host=self.http_settings.host, port=self.http_settings.port,
+                                        log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2))  # fmt: skip
+        serving = asyncio.create_task(server.serve())
+        working = asyncio.create_task(self._work())
+        ended = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({serving, working, ended}, return_when=asyncio.FIRST_COMPLETED)
+        early_end = serving.done() and not self._stopping.is_set()
+        self._stopping.set()
+        try:
+            await working
+        finally:
+            server.should_exit = True
+            with suppress(SystemExit):
+                await serving
+            ended.cancel()
+        if early_end and self._fatal is None:
+            raise Fatal(f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}")
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _work(self) -> None:
+        async with AsyncExitStack() as stack:
+            try:
+                for resource in self.resources:
+                    await self._until_there(stack, resource)
+                    if self._stopping.is_set():
+                        return
+                await self._begin(stack)
+            except Fatal as failure:
+                self.fail(failure)
+                return
+            self.started = True
+            _log.info("service.started")
+            await self._stopping.wait()
+            self.started = False
+            _log.info("service.stopping")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS + 1):
+                    await self.consuming.drain(_DRAIN_SECONDS)
+
+    async def _begin(self, stack: AsyncExitStack) -> None:
+        stack.push_async_callback(self.consuming.stop)
+        await self._patiently(self.consuming.start)
+        for work in self.background:
+            task = asyncio.create_task(self._repeat(work))
+            stack.push_async_callback(_cancelled, task)
+
+    async def _until_there(
+        self, stack: AsyncExitStack, resource: Callable[[], AbstractAsyncContextManager[object]]
+    ) -> None:
+        async def enter() -> None:
+            await stack.enter_async_context(resource())
+
+        await self._patiently(enter)
+
+    async def _patiently(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step of the start with back-off while the outside is away."""
+        attempt = 0
+        while not self._stopping.is_set():
+            try:
+                return await step()
+            except Transient as failure:
+                attempt += 1
+                _log.warning("service.waits", reason=str(failure), attempt=attempt)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), min(backoff(attempt), 5.0))
+        return None
+
+    async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
+        attempt = 0
+        while True:
+            try:
+                await work()
+                attempt = 0
+            except Transient as failure:
+                attempt += 1
+                _log.warning("background.waits", reason=str(failure), attempt=attempt)
+            except Fatal as failure:
+                self.fail(failure)
+                return
+            except Exception:
+                attempt += 1
+                _log.exception("background.failed")
+            if attempt:
+                await asyncio.sleep(backoff(attempt))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the service decides when to end."""
+
+    def capture_signals(self) -> AbstractAsyncContextManager[None]:  # type: ignore[override]
+        """Capture none."""
+        return suppress()  # type: ignore[return-value]
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def run_until_signalled(make: Callable[[], Service]) -> int:
+    """Run a service until SIGTERM or SIGINT; answers the exit code, after one clear sentence when it failed."""
+
+    async def main() -> None:
+        service = make()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.stop)
+        await service.run()
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main())
+    except Fatal as failure:
+        _log.error("service.failed", reason=str(failure))
+        return 1
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every platform
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
