@@ -1,0 +1,55 @@
+# Lesson Progress. `make help` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+REPORT ?=
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup demo test test-real parts bench lint format lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## Make .venv with the pinned set
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(INSTALLED)
+
+demo: $(INSTALLED) ## Replay one course of real learners on a system of its own (REPORT=FILE writes the figures)
+	lesson-progress demo $(if $(REPORT),--report $(REPORT))
+
+test: $(INSTALLED) ## Everything that runs on the embedded stack
+	pytest -q --stack embedded -m "not real and not bench"
+
+test-real: $(INSTALLED) ## The same suites and more on Apache Kafka and the Rust database server
+	pytest -q --stack kafka -m "not bench" tests/integration tests/e2e
+
+parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven) and the Rust server (cargo)
+	$(BIN)/python -m ops.stacks.fetch
+
+bench: $(INSTALLED) ## Benchmarks on real parts, beside a hand-tuned baseline (REPORT=FILE writes the figures)
+	$(BIN)/python -m tests.bench $(if $(REPORT),--report $(REPORT))
+
+lint: $(INSTALLED) ## Style, types, import rules
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+format: $(INSTALLED) ## Format the code
+	ruff format .
+	ruff check --fix .
+
+lock: $(INSTALLED) ## Pin every dependency again, with hashes and without addresses
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--all-extras --prerelease if-necessary-or-explicit --upgrade --quiet --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what was made here
+	rm -rf $(VENV) .lesson-progress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

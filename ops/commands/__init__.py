@@ -1,0 +1,1 @@
+"""The commands of `lesson-progress`, one file a subject."""

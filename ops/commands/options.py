@@ -1,0 +1,62 @@
+"""Options that several commands have, and how they print."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from ops.errors import OperatorError
+from ops.stacks import StackKind
+
+T = TypeVar("T")
+
+StackOption = Annotated[
+    StackKind,
+    typer.Option(
+        "--stack",
+        help="embedded: from Python packages alone; kafka: Apache Kafka and the Rust server; external: your settings.",
+    ),
+]
+DirectoryOption = Annotated[
+    Path | None, typer.Option("--directory", help="Keep the stack's data and logs here (default: a temporary one).")
+]
+TokenOption = Annotated[
+    str | None, typer.Option("--token", envvar="LESSON_PROGRESS_TOKEN", help="The token to send commands with.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ReportOption = Annotated[Path | None, typer.Option("--report", help="Write the result as JSON to this file.")]
+CourseOption = Annotated[str | None, typer.Option("--course", help="Only this course of the dataset.")]
+
+
+def run(step: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work to its end."""
+    return asyncio.run(step)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def write_report(path: Path | None, report: object) -> None:
+    """Write a report where it was asked for.
+
+    Raises:
+        OperatorError: the file cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    except OSError as failure:
+        raise OperatorError(f"the report cannot be written to {path}: {failure.strerror}") from None
+
+
+def console() -> Console:
+    """Where people read: standard error, so that standard output holds results alone."""
+    return Console(stderr=True)

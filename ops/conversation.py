@@ -1,0 +1,66 @@
+"""One command and its reply, as a gateway would have it."""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+
+from ops.errors import OperatorError
+from ops.target import Target
+from shared.contracts import envelope as ce
+from shared.contracts.topics import PROGRESS_REPLIES
+from shared.contracts.values import Message
+
+SOURCE = "/gateways/lesson-progress"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply as it came: its type, its data as JSON, and how long it took."""
+
+    type: str
+    value: bytes
+    milliseconds: float
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the command was refused."""
+        return self.type == "command.rejected.v1"
+
+
+def command_headers(
+    message: type[Message], token: str, *, command_id: str, reply_to: str | None = None, correlation_id: str | None = None
+) -> list[tuple[str, bytes]]:
+    """The headers of a command."""
+    now = time.time_ns() // 1_000_000
+    headers = ce.write(event_type=message.TYPE, event_id=command_id, source=SOURCE, time=now, cause=ce.Cause())
+    headers.append(("authorization", f"Bearer {token}".encode()))
+    if reply_to is not None:
+        headers.append(("reply-to", reply_to.encode()))
+        headers.append(("correlation-id", (correlation_id or command_id).encode()))
+    return headers
+
+
+async def ask(target: Target, topic: str, key: str, message: Message, token: str, *, seconds: float = 30.0) -> Answer:
+    """Send one command and wait for its reply.
+
+    Raises:
+        OperatorError: the broker is away, or no reply came in time.
+    """
+    command_id = secrets.token_hex(16)
+    headers = command_headers(type(message), token, command_id=command_id, reply_to=PROGRESS_REPLIES)
+    async with target.reader(PROGRESS_REPLIES) as replies, target.producer() as producer:
+        started = time.perf_counter()
+        await producer.send_and_wait(topic, message.to_json(), key.encode(), headers=headers)
+        try:
+            async with asyncio.timeout(seconds):
+                async for record in replies:
+                    found = dict(record.headers)
+                    if found.get("correlation-id") == command_id.encode():
+                        took = (time.perf_counter() - started) * 1000
+                        return Answer(found["ce_type"].decode(), record.value or b"", took)
+        except TimeoutError:
+            raise OperatorError(
+                f"no reply in {seconds:.0f} s; the command stays in the topic and will be handled: are the services up?"
+            ) from None
+    raise OperatorError("the replies ended")

@@ -1,0 +1,55 @@
+"""Where consumer groups stand, and where topics end."""
+
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from ops.errors import OperatorError
+from ops.target import Target
+from shared.contracts.topics import consumed_by
+
+
+class GroupOffsets:
+    """Reads committed offsets and the ends of topics; open it with `async with`."""
+
+    def __init__(self, target: Target) -> None:
+        servers = target.bootstrap_servers.split(",")
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+
+    async def __aenter__(self) -> "GroupOffsets":
+        try:
+            await self._admin.start()
+            await self._consumer.start()
+        except KafkaError as failure:
+            await self.__aexit__()
+            raise OperatorError("no broker answers; is the system up?") from failure
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
+        """The next offset of every partition of these topics; topics that do not exist have none."""
+        existing = set(await self._admin.list_topics())
+        described = await self._admin.describe_topics([t for t in topics if t in existing])
+        partitions = [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        ]
+        if not partitions:
+            return {}
+        ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        return ends
+
+    async def behind(self, service: str) -> int:
+        """How many records this service has still to finish and commit."""
+        ends = {p: end for p, end in (await self.ends(consumed_by(service))).items() if end > 0}
+        if not ends:
+            return 0
+        committed = await self._admin.list_consumer_group_offsets(service, partitions=list(ends))
+        return sum(end - max(0, committed[p].offset if p in committed else 0) for p, end in ends.items())

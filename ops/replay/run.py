@@ -1,0 +1,186 @@
+"""One replay from import to verdict."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import AsyncIterator
+
+from rich.console import Console
+
+from ops.errors import OperatorError
+from ops.offsets import GroupOffsets
+from ops.platform.counting import ExpectedFigures
+from ops.platform.datasets import Dataset
+from ops.platform.indexes import prepare_indexes
+from ops.platform.writing import write_platform
+from ops.replay.figures import Figures, read_figures
+from ops.replay.plan import PlannedCommand
+from ops.replay.sending import send_all
+from ops.replay.view import live
+from ops.replay.watching import TOPICS, Watch, percentiles
+from ops.target import Target
+from services.recalculator.app import build_auditor
+from shared.contracts.topics import SERVICES, dead_letters_of
+
+#: No stage moved for so long: something is wrong.
+STALL_SECONDS = 120.0
+_POLL_SECONDS = 0.3
+
+
+@dataclass(slots=True)
+class Result:
+    """What a replay found."""
+
+    expected: ExpectedFigures
+    figures: Figures
+    watch: Watch
+    drift: int
+    dead_letters: int
+    #: From the first command to the last commit, in seconds.
+    seconds: float
+    problems: list[str] = field(default_factory=list)
+
+    def report(self) -> dict[str, object]:
+        """The figures as JSON, as `--report` writes them."""
+        return {
+            "completions": self.figures.completions,
+            "certificates": self.figures.certificates,
+            "partial": self.figures.partial,
+            "zero": self.figures.zero,
+            "drift": self.drift,
+            "dead_letters": self.dead_letters,
+            "propagation_seconds": {stage: percentiles(v) for stage, v in self.watch.seconds.items()},
+            "distinct_certificate_ids": self.figures.distinct_certificate_ids,
+            "readable_pdfs": self.figures.readable_pdfs,
+            "notifications": dict(self.figures.notifications),
+            "percentages": {str(p): n for p, n in sorted(self.figures.percentages.items())},
+            "commands": self.watch.sent,
+            "replies": dict(self.watch.replies),
+            "seconds": round(self.seconds, 3),
+            "fingerprint": self.figures.fingerprint,
+            "problems": self.problems,
+        }
+
+
+async def import_dataset(target: Target, dataset: Dataset) -> None:
+    """Bring the dataset's platform documents into the database.
+
+    Raises:
+        ImportRefused: they contradict what is stored.
+    """
+    async with target.database() as db:
+        await prepare_indexes(db)
+        await write_platform(db, dataset.platform)
+
+
+async def replay(
+    target: Target,
+    dataset: Dataset,
+    commands: list[PlannedCommand],
+    expected: ExpectedFigures,
+    *,
+    rate: float | None,
+    console: Console,
+    beside: Callable[[Watch], Awaitable[None]] | None = None,
+) -> Result:
+    """Send the commands, wait until every service has finished, and compare what is there with the files.
+
+    `beside` runs along with the sending (a test kills services there).
+
+    Raises:
+        OperatorError: nothing moves any more.
+    """
+    watch = Watch(secrets.token_hex(6), {(e.user_id, e.course_id): e.id for e in dataset.platform.enrollments})
+    tokens = cache(target.learner_token)
+    for command in commands:
+        tokens(command.completion.user_id)
+    started = perf_counter()
+    async with GroupOffsets(target) as offsets, target.reader(*TOPICS) as reader, target.producer() as producer:
+        letters_before = await _dead_letters(offsets)
+        async with _following(watch, reader), live(console, watch, commands=len(commands), expected=expected):
+            aside = asyncio.create_task(_beside(beside, watch))
+            await send_all(commands, target=target, producer=producer, watch=watch, rate=rate, tokens=tokens)
+            await aside
+            await _finished(offsets, watch)
+            await _replies_in(watch, len(commands))
+        seconds = perf_counter() - started
+        dead_letters = await _dead_letters(offsets) - letters_before
+    return await _verdict(target, dataset, expected, watch, dead_letters, seconds)
+
+
+async def _beside(step: Callable[[Watch], Awaitable[None]] | None, watch: Watch) -> None:
+    if step is not None:
+        await step(watch)
+
+
+@asynccontextmanager
+async def _following(watch: Watch, reader: object) -> AsyncIterator[None]:
+    task = asyncio.create_task(watch.follow(reader))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _finished(offsets: GroupOffsets, watch: Watch) -> None:
+    """Wait until each service has committed everything there is for it, in the order of the flow."""
+    for service in SERVICES:
+        moved_at, last = perf_counter(), -1
+        while (behind := await offsets.behind(service)) > 0:
+            if behind != last:
+                moved_at, last = perf_counter(), behind
+            elif perf_counter() - moved_at > STALL_SECONDS:
+                raise OperatorError(
+                    f"{service} has {behind} records to handle and has not moved for {STALL_SECONDS:.0f} s "
+                    f"({watch.answered} of {watch.sent} commands answered); look into its log"
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _replies_in(watch: Watch, commands: int) -> None:
+    """Replies are best effort and a little behind the commits: give the last of them a moment."""
+    deadline = perf_counter() + 5.0
+    while watch.answered < commands and perf_counter() < deadline:
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _dead_letters(offsets: GroupOffsets) -> int:
+    return sum((await offsets.ends([dead_letters_of(service) for service in SERVICES])).values())
+
+
+async def _verdict(
+    target: Target, dataset: Dataset, expected: ExpectedFigures, watch: Watch, dead_letters: int, seconds: float
+) -> Result:
+    async with target.database() as db:
+        figures = await read_figures(db, courses=[course.id for course in dataset.platform.courses])
+    drift = 0
+    async with build_auditor(target.settings) as auditor:
+        async for _ in auditor.differences():
+            drift += 1
+    rendered = target.settings.certificates.rendering
+    problems = figures.differences(expected, rendered=rendered)
+    if drift:
+        problems.append(f"drift: {drift}, expected 0")
+    if dead_letters:
+        problems.append(f"dead letters: {dead_letters}, expected 0")
+    return Result(expected, figures, watch, drift, dead_letters, seconds, problems)
+
+
+async def save_one_pdf(target: Target, directory: Path, *, courses: list[str]) -> Path | None:
+    """Save the PDF of one learner who completed; answers its path, or None when nobody has."""
+    async with target.database() as db:
+        certificate = await db["certificates"].find_one({"status": "issued", "courseId": {"$in": courses}})
+        if certificate is None or certificate.get("fileId") is None:
+            return None
+        chunks = await db["fs.chunks"].find({"files_id": certificate["fileId"]}).to_list(None)
+    path = directory / f"certificate-{certificate['userId']}.pdf"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(bytes(c["data"]) for c in sorted(chunks, key=lambda c: int(c["n"]))))
+    return path

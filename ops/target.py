@@ -1,0 +1,170 @@
+"""Which system a command talks to: the one that `up` started here, or the one that the settings name."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from ops.development import DevelopmentIdentity
+from ops.errors import OperatorError
+from services.certificates.settings import CertificatesSettings
+from services.progress.settings import ProgressSettings
+from services.recalculator.settings import RecalculatorSettings
+from shared.errors import Transient
+from shared.kafka.assembly import make_producer
+from shared.mongo.client import Database, connect, database, ping
+from shared.settings import PREFIX, ServiceSettings
+
+#: Where `up` notes how to reach what it started; read by the commands that follow in the same directory.
+RUNNING = Path(".lesson-progress") / "running.json"
+
+
+class OperatorSettings(ServiceSettings):
+    """Everything the command line reads from its environment."""
+
+    progress: ProgressSettings = ProgressSettings()
+    recalculator: RecalculatorSettings = RecalculatorSettings()
+    certificates: CertificatesSettings = CertificatesSettings()
+
+
+@dataclass(frozen=True)
+class Target:
+    """One system: its settings, and the development identity where it has one."""
+
+    settings: OperatorSettings
+    identity: DevelopmentIdentity | None
+    #: The token given by the operator, if any.
+    token: str | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The brokers' addresses."""
+        return self.settings.kafka.bootstrap_servers
+
+    def operator_token(self) -> str:
+        """The token that commands are sent with.
+
+        Raises:
+            OperatorError: there is none.
+        """
+        if self.token:
+            return self.token
+        if self.identity is not None:
+            return self.identity.mint("operator", operator=True)
+        raise OperatorError("an operator's token is needed: give --token, or set LESSON_PROGRESS_TOKEN")
+
+    def learner_token(self, user_id: str) -> str:
+        """A token of this learner, made with the development key.
+
+        Raises:
+            OperatorError: this system has no development key.
+        """
+        if self.identity is None:
+            raise OperatorError("this system's tokens come from its own issuer: give the learner's token with --token")
+        return self.identity.mint(user_id, lifetime_seconds=12 * 3600)
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """The database.
+
+        Raises:
+            OperatorError: it does not answer.
+        """
+        client = connect(self.settings.mongo, service="ops")
+        try:
+            db = database(client, self.settings.mongo)
+            await _or_say(ping(db), "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)")
+            yield db
+        finally:
+            client.close()
+
+    @asynccontextmanager
+    async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A producer.
+
+        Raises:
+            OperatorError: no broker answers.
+        """
+        producer = make_producer(self.settings.kafka, client_id="lesson-progress-ops")
+        try:
+            await _or_say(producer.start(), self._no_broker())
+            yield producer
+        finally:
+            await producer.stop()
+
+    @asynccontextmanager
+    async def reader(self, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer without a group that reads these topics from their ends on.
+
+        Raises:
+            OperatorError: no broker answers.
+        """
+        consumer = AIOKafkaConsumer(
+            *topics,
+            bootstrap_servers=self.bootstrap_servers.split(","),
+            auto_offset_reset="latest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=self.settings.kafka.fetch_max_wait_ms,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        try:
+            await _or_say(consumer.start(), self._no_broker())
+            await consumer.seek_to_end()
+            for partition in consumer.assignment():
+                await consumer.position(partition)
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    def _no_broker(self) -> str:
+        return f"no broker answers at {self.bootstrap_servers}; is the system up? (LESSON_PROGRESS_KAFKA__BOOTSTRAP_SERVERS)"
+
+
+async def _or_say(step: Any, sentence: str) -> None:
+    try:
+        await step
+    except (KafkaError, Transient, OSError) as failure:
+        raise OperatorError(sentence) from failure
+
+
+def from_environment(environment: Mapping[str, str], *, token: str | None = None) -> Target:
+    """The system that these variables name; a development key beside its key set is used.
+
+    Raises:
+        OperatorError: a variable cannot be read.
+    """
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        settings = OperatorSettings()
+    except ValidationError as error:
+        variables = ", ".join(PREFIX + "__".join(str(part).upper() for part in e["loc"]) for e in error.errors())
+        raise OperatorError(f"these settings cannot be read: {variables}") from None
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return Target(settings, _identity(settings.auth.jwks), token or os.environ.get(f"{PREFIX}TOKEN"))
+
+
+def current(*, token: str | None = None) -> Target:
+    """The system that the settings name, otherwise the one that `up` started in this directory."""
+    named = any(name.startswith((f"{PREFIX}KAFKA__", f"{PREFIX}MONGO__")) for name in os.environ)
+    if not named and RUNNING.exists():
+        return from_environment(json.loads(RUNNING.read_text()), token=token)
+    return from_environment({}, token=token)
+
+
+def _identity(jwks: str) -> DevelopmentIdentity | None:
+    if jwks.startswith(("http://", "https://")):
+        return None
+    try:
+        return DevelopmentIdentity.load(Path(jwks).parent)
+    except (OSError, ValueError, TypeError):
+        return None
