@@ -1,0 +1,59 @@
+"""Apache Kafka on the JVM: one KRaft node, its configuration written anew at each start."""
+
+import base64
+import shutil
+import uuid
+from functools import partial
+from pathlib import Path
+from string import Template
+
+from ops.stacks.home import Home
+from ops.stacks.jars import DEPLOY, VERSION, fetch, jars_missing
+from ops.stacks.ports import HOST, Ports
+from ops.stacks.programs import Program, Programs
+from ops.stacks.readiness import broker_answers
+
+#: A broker that keeps its own time, and that wakes a waiting fetch when a record comes.
+SETTINGS = {"LESSON_PROGRESS_KAFKA__REQUIRE_LOG_APPEND_TIME": "true"}
+_TITLE = f"Apache Kafka {VERSION}"
+_JAVA_OPTIONS = ("-Xmx512m", "-Dorg.apache.logging.log4j.level=WARN")
+
+
+def missing() -> list[str]:
+    """What has to be installed before it can start, as sentences."""
+    java = [] if shutil.which("java") else [f"{_TITLE} needs Java: install a JRE of version 17 or newer"]
+    return java + jars_missing()
+
+
+async def apache_kafka(home: Home, programs: Programs, ports: Ports) -> Program:
+    """The broker, its jars fetched and its directory formatted.
+
+    Raises:
+        StackError: one of these steps failed.
+    """
+    jars = await fetch(programs)
+    port = ports.of("broker")
+    template = Template((DEPLOY / "server.properties").read_text())
+    configuration = template.substitute(broker_port=port, controller_port=ports.of("controller"))
+    (home.broker / "server.properties").write_text(configuration)
+    if not (home.broker / "data" / "meta.properties").exists():
+        await _format(home.broker, programs, jars)
+    return Program(
+        name="broker",
+        title=_TITLE,
+        command=_java(jars, "kafka.Kafka", "server.properties"),
+        address=f"{HOST}:{port}",
+        answers=partial(broker_answers, HOST, port),
+        directory=home.broker,
+        patience_seconds=120,
+    )
+
+
+async def _format(directory: Path, programs: Programs, jars: Path) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    command = _java(jars, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", "server.properties")
+    await programs.run("format", f"{_TITLE}'s StorageTool", command, directory=directory, patience_seconds=60)
+
+
+def _java(jars: Path, *arguments: str) -> tuple[str, ...]:
+    return ("java", *_JAVA_OPTIONS, "-cp", f"{jars}/*", *arguments)
