@@ -74,6 +74,6 @@ async def test_one_lesson_marked_1000_times_on_several_partitions_is_one_record_
     async def once() -> bool:
         return len(await campus.certificates(learner)) == 1 and len(await campus.notifications(learner)) == 2
 
-    await eventually(once)
+    await eventually(once, within=60)
     issued = gateway.seen("certificate.issued", lambda s: s.key == learner.enrollment_id.encode())
     assert len({s.headers["ce_id"] for s in issued}) == 1
