@@ -3,7 +3,8 @@
 from ops.stacks.backends import Parts, missing_parts
 from ops.stacks.failures import StackError
 from ops.stacks.kinds import StackKind
-from ops.stacks.running import SERVICES, RunningStack
+from ops.stacks.running import RunningStack
 from ops.stacks.stack import start_stack
+from shared.contracts.topics import SERVICES
 
 __all__ = ["SERVICES", "Parts", "RunningStack", "StackError", "StackKind", "missing_parts", "start_stack"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from ops.stacks.home import Home
-from ops.stacks.jars import DEPLOY, VERSION, fetch, jars_missing
+from ops.stacks.jars import DEPLOY, VERSION, fetch_jars, jars_missing
 from ops.stacks.ports import HOST, Ports
 from ops.stacks.programs import Program, Programs
 from ops.stacks.readiness import broker_answers
@@ -31,7 +31,7 @@ async def apache_kafka(home: Home, programs: Programs, ports: Ports) -> Program:
     Raises:
         StackError: one of these steps failed.
     """
-    jars = await fetch(programs)
+    jars = await fetch_jars(programs)
     port = ports.of("broker")
     template = Template((DEPLOY / "server.properties").read_text())
     configuration = template.substitute(broker_port=port, controller_port=ports.of("controller"))

@@ -24,7 +24,7 @@ def jars_missing() -> list[str]:
     return [f"Apache Kafka {VERSION}'s jars are missing: {get}"]
 
 
-async def fetch(programs: Programs) -> Path:
+async def fetch_jars(programs: Programs) -> Path:
     """The directory with the jars, filled when it is not there.
 
     Raises:
@@ -33,6 +33,8 @@ async def fetch(programs: Programs) -> Path:
     jars = _directory()
     if _complete(jars):
         return jars
+    if shutil.which("mvn") is None:
+        raise StackError(f"{jars_missing()[0]}.")
     if jars.is_dir() and any(jars.iterdir()):
         raise StackError(
             f"{jars} holds no complete set of Kafka {VERSION}'s jars: remove it, or name another by {_VARIABLE}"
@@ -50,6 +52,7 @@ async def _copy(programs: Programs, jars: Path) -> None:
     """Copy them beside their place, then move them there at once: half a set is never seen."""
     unfinished = jars.with_name(f".{jars.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
+    programs.tell(f"Maven copies Apache Kafka {VERSION}'s jars into {jars}, once")
     command = (
         *("mvn", "--quiet", "--batch-mode", "--file", str(DEPLOY / "pom.xml"), "dependency:copy-dependencies"),
         *("-DincludeScope=runtime", f"-DoutputDirectory={unfinished}"),

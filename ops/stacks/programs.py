@@ -44,7 +44,8 @@ class Programs:
         self._directory = directory
         self._logs = logs
         self._warden = warden
-        self._on_event = on_event
+        #: Hears one sentence for each step.
+        self.tell = on_event
         self._children: dict[str, Child] = {}
         self._dismissed: set[Child] = set()
         self._failure: asyncio.Future[StackError] = asyncio.get_running_loop().create_future()
@@ -68,7 +69,7 @@ class Programs:
         child = await self._launch(program.name, program.command, program.environment, program.directory)
         child.when_ended(lambda code: self._note_end(program, child, code))
         await self._until_it_answers(program, child)
-        self._on_event(f"{program.title} answers at {program.address} after {time.monotonic() - began:.1f} s")
+        self.tell(f"{program.title} answers at {program.address} after {time.monotonic() - began:.1f} s")
 
     async def run(
         self, name: str, title: str, command: tuple[str, ...], *, directory: Path, patience_seconds: float

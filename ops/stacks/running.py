@@ -16,10 +16,8 @@ from ops.stacks.kinds import StackKind
 from ops.stacks.ports import HOST, Ports
 from ops.stacks.programs import Program, Programs
 from ops.stacks.readiness import service_answers
+from shared.contracts.topics import SERVICES
 from shared.settings import PREFIX
-
-#: Every service, in the order of the flow.
-SERVICES = ("progress", "recalculator", "certificates")
 
 
 class RunningStack:

@@ -8,15 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ops.stacks.cache import cache_directory
+from ops.stacks.failures import StackError
 from ops.stacks.home import Home
+from ops.stacks.locks import locked
 from ops.stacks.ports import HOST
-from ops.stacks.programs import Program
+from ops.stacks.programs import Program, Programs
 from ops.stacks.readiness import database_answers
 
 RUST_VERSION = "0.5.3-beta.196"
-_RUST_ROOT = "~/.cache/lesson-progress/secantus"
 _RUST_SERVER = "secantusd-rs"
 _RUST_SERVER_VARIABLE = "LESSON_PROGRESS_SECANTUSD"
+_CARGO_INSTALL = ("cargo", "install", "secantus-mdb", "--version", RUST_VERSION, "--ignore-rust-version")
+_BUILD_SECONDS = 3600.0
 _PYTHON_SERVER = "secantusd-py"
 
 #: Both servers flush their log once for each update of a bulk, unless the bulk is one transaction.
@@ -36,9 +39,38 @@ def rust_server_missing() -> list[str]:
     """What has to be installed before the Rust server can start, as sentences."""
     if _rust_server() is not None:
         return []
-    install = f"cargo install secantus-mdb --version {RUST_VERSION} --ignore-rust-version --root {_RUST_ROOT}"
+    if named := os.environ.get(_RUST_SERVER_VARIABLE):
+        return [f"SecantusDB's Rust server is missing: {_RUST_SERVER_VARIABLE} names {named}, which cannot be executed"]
+    install = f"{' '.join(_CARGO_INSTALL)} --root ~/.cache/lesson-progress/secantus"
     elsewhere = f"one that is elsewhere is named by {_RUST_SERVER_VARIABLE}, or found on the PATH as {_RUST_SERVER}"
     return [f"SecantusDB's Rust server is missing: `{install}` builds it in a few minutes; {elsewhere}"]
+
+
+async def build_rust_server(programs: Programs) -> str:
+    """The Rust server, built into the cache when there is none.
+
+    Raises:
+        StackError: there is no cargo, or it failed.
+    """
+    root = _rust_root()
+    root.mkdir(parents=True, exist_ok=True)
+    busy = f"Another process has been building SecantusDB's Rust server in {root} for too long"
+    async with locked(root / ".lock", seconds=_BUILD_SECONDS, busy=busy):
+        if _rust_server() is None:
+            await _build(programs, root)
+    if (server := _rust_server()) is None:
+        raise StackError(rust_server_missing()[0])
+    return server
+
+
+async def _build(programs: Programs, root: Path) -> None:
+    if os.environ.get(_RUST_SERVER_VARIABLE):
+        raise StackError(rust_server_missing()[0])
+    if shutil.which("cargo") is None:
+        raise StackError("cargo is missing, which builds SecantusDB's Rust server: install Rust, for example by rustup")
+    programs.tell(f"cargo builds SecantusDB {RUST_VERSION} into {root}, once, in a few minutes")
+    command = (*_CARGO_INSTALL, "--root", str(root))
+    await programs.run("cargo", "cargo", command, directory=root, patience_seconds=_BUILD_SECONDS)
 
 
 def python_server(home: Home, *, port: int) -> Program:
@@ -52,7 +84,12 @@ def python_server(home: Home, *, port: int) -> Program:
 
 def rust_server(home: Home, *, port: int) -> Program:
     """The Rust server on this port."""
-    return _server(home, port, str(_rust_server()), f"SecantusDB {RUST_VERSION} (Rust)", cache_size="512M")
+    server = str(_rust_server())
+    # Only the one that was built into the cache is certainly of this version.
+    title = (
+        f"SecantusDB {RUST_VERSION} (Rust)" if Path(server).is_relative_to(_rust_root()) else f"SecantusDB ({server})"
+    )
+    return _server(home, port, server, title, cache_size="512M")
 
 
 def _server(home: Home, port: int, binary: str, title: str, *, cache_size: str) -> Program:
@@ -72,8 +109,11 @@ def _python_server() -> str | None:
     return shutil.which(_PYTHON_SERVER, path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
+def _rust_root() -> Path:
+    return cache_directory() / "secantus"
+
+
 def _rust_server() -> str | None:
     if named := os.environ.get(_RUST_SERVER_VARIABLE):
         return shutil.which(named)
-    cached = Path(cache_directory(), "secantus", "bin", _RUST_SERVER)
-    return shutil.which(cached) or shutil.which(_RUST_SERVER)
+    return shutil.which(_rust_root() / "bin" / _RUST_SERVER) or shutil.which(_RUST_SERVER)

@@ -14,7 +14,8 @@ from ops.stacks.home import Home, open_home
 from ops.stacks.kinds import StackKind
 from ops.stacks.ports import Ports
 from ops.stacks.programs import Programs
-from ops.stacks.running import SERVICES, RunningStack
+from ops.stacks.running import RunningStack
+from shared.contracts.topics import SERVICES
 from shared.errors import Transient
 from shared.kafka.provisioning import create_missing
 from shared.settings import PREFIX
