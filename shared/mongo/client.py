@@ -1,6 +1,6 @@
 """The database client: durable writes, majority reads, bounded waits, and errors named for what happens next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,6 +8,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo import WriteConcern
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     ExecutionTimeout,
@@ -104,19 +105,33 @@ def translated() -> Iterator[None]:
         yield
     except _AWAY as failure:
         raise DatabaseAway(type(failure).__name__) from failure
+    except BulkWriteError as failure:
+        if _will_pass(failure.details or {}):
+            raise DatabaseAway("a bulk of writes was not confirmed") from failure
+        raise
     except OperationFailure as failure:
         if failure.code in _REFUSED:
             raise Fatal(
                 "the database refuses this service's user "
                 f"(error {failure.code}); check LESSON_PROGRESS_MONGO__URI and the user's roles"
             ) from failure
-        if failure.code in _PASSING or failure.has_error_label("RetryableWriteError"):
+        if failure.code in _PASSING or _repeatable(failure):
             raise DatabaseAway(f"error {failure.code}") from failure
         raise
     except PyMongoError as failure:
-        if failure.has_error_label("TransientTransactionError") or failure.has_error_label("RetryableWriteError"):
+        if _repeatable(failure):
             raise DatabaseAway(type(failure).__name__) from failure
         raise
+
+
+def _repeatable(failure: PyMongoError) -> bool:
+    labels = ("RetryableWriteError", "TransientTransactionError", "UnknownTransactionCommitResult")
+    return any(failure.has_error_label(label) for label in labels)
+
+
+def _will_pass(details: Mapping[str, Any]) -> bool:
+    """Whether every error of a bulk is a write concern's (an unknown outcome: repeat it) or one that passes."""
+    return all(error.get("code") in _PASSING for error in details.get("writeErrors", ()))
 
 
 async def ping(db: Database) -> None:

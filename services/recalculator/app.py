@@ -1,0 +1,152 @@
+"""The composition root of the recalculator: the one place where adapters meet handlers; tests call it too."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from services.recalculator import handlers
+from services.recalculator.domain import Difference, Drift
+from services.recalculator.http import application
+from services.recalculator.messaging import ACCEPTS, RecalculatorMessages, Sweeps
+from services.recalculator.metrics import RecalculatorMetrics
+from services.recalculator.ports import RecalculatorStore
+from services.recalculator.settings import RecalculatorSettings, Settings
+from services.recalculator.storage import MongoRecalculatorStore
+from shared.clock import Clock, system_clock
+from shared.kafka.assembly import KafkaSide
+from shared.mongo.client import connect, database, ping
+from shared.resources import Resources
+from shared.service import Service
+from shared.settings import MongoSettings
+
+__all__ = ["Auditor", "Difference", "Drift", "Settings", "build_app", "build_auditor"]
+
+
+def build_app(
+    settings: Settings,
+    *,
+    store: RecalculatorStore | None = None,
+    clock: Clock = system_clock,
+    registry: CollectorRegistry | None = None,
+) -> Service:
+    """Wire the recalculator; nothing is opened before the service runs.
+
+    Raises:
+        Fatal: a setting cannot be used.
+    """
+    own = settings.recalculator
+    registry = registry or CollectorRegistry()
+    metrics = RecalculatorMetrics(registry)
+    resources = Resources("recalculator", settings, clock)
+    mongo_store = MongoRecalculatorStore(resources.db, settings.mongo)
+    store = store or mongo_store
+    sweep_requested = asyncio.Event()
+    kafka = KafkaSide(
+        "recalculator",
+        settings=settings.kafka,
+        batch_size=own.batch_size,
+        accepts=ACCEPTS,
+        handler=RecalculatorMessages(store, metrics, clock, sweep_requested),
+        observer=lambda *_: None,
+        verifier=resources.verifier,
+        clock=clock,
+        registry=registry,
+        fatal=lambda failure: service.fail(failure),  # noqa: PLW0108 - the service is made below
+    )
+    sweeps = Sweeps(
+        store,
+        lambda: kafka.publisher,
+        metrics,
+        clock,
+        page=own.sweep_page,
+        poll_seconds=own.sweep_poll_seconds,
+        requested=sweep_requested,
+    )
+    watch = _Watch(store, metrics, own)
+    http = application(resources.version)
+    resources.serve_operations(http, kafka=kafka, registry=registry)
+    service = Service(
+        name="recalculator",
+        http=http,
+        http_settings=own.http,
+        resources=(lambda: resources.database(mongo_store.prepare), resources.keys),
+        consuming=kafka,
+        background=(kafka.watch_lag, sweeps.run, watch.completion_ratios, watch.drift),
+    )
+    return service
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Refreshes what is measured from the stored state, not from messages; to be repeated in the background."""
+
+    store: RecalculatorStore
+    metrics: RecalculatorMetrics
+    settings: RecalculatorSettings
+
+    async def completion_ratios(self) -> None:
+        """Show each course's completion ratio, and wait until the next time."""
+        self.metrics.completion_ratios(await self.store.completion_ratios(self.settings.ratio_courses))
+        await asyncio.sleep(self.settings.ratio_seconds)
+
+    async def drift(self) -> None:
+        """Wait until it is time, then count the stored percentages that differ from the facts."""
+        await asyncio.sleep(self.settings.audit_seconds)
+        auditor = Auditor(self.store, self.settings, certificates=False)
+        self.metrics.drift.set(len([difference async for difference in auditor.differences()]))
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Compares every enrollment with its facts, and completed ones with their certificates."""
+
+    store: RecalculatorStore
+    settings: RecalculatorSettings
+    certificates: bool = True
+
+    def differences(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> AsyncIterator[Difference]:
+        """Every difference, none in a healthy system; `on_progress` hears how many were compared, of about how many.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        return handlers.differences(
+            self.store,
+            page=self.settings.audit_page,
+            settle_seconds=self.settings.audit_settle_seconds,
+            certificates=self.certificates,
+            on_progress=on_progress,
+        )
+
+
+class AuditSettings(Protocol):
+    """Where the database is and how the audit goes about it: part of this service's settings, and of an operator's."""
+
+    @property
+    def mongo(self) -> MongoSettings:
+        """Where the database is."""
+
+    @property
+    def recalculator(self) -> RecalculatorSettings:
+        """How the audit goes about it."""
+
+
+@asynccontextmanager
+async def build_auditor(settings: AuditSettings) -> AsyncIterator[Auditor]:
+    """An auditor on the configured database, which it only reads.
+
+    Raises:
+        Fatal: a setting cannot be used.
+        Transient: the database does not answer.
+    """
+    client = connect(settings.mongo, service="audit")
+    try:
+        db = database(client, settings.mongo)
+        await ping(db)
+        yield Auditor(MongoRecalculatorStore(db, settings.mongo), settings.recalculator)
+    finally:
+        client.close()

@@ -1,0 +1,149 @@
+"""What an enrollment's progress is, computed from the stored facts. Pure: no I/O, no framework."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from shared.contracts.percentage import is_done, progress_percent
+from shared.contracts.rejections import Rejection
+from shared.errors import Permanent
+
+ENROLLMENT_NOT_FOUND = Rejection(404, "Enrollment not found", "enrollment_not_found")
+
+
+class EnrollmentNotFound(Permanent):
+    """A lesson was completed in an enrollment that is not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A lesson that exists now, in the course of its module."""
+
+    lesson_id: str
+    course_id: str
+    is_preview: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A learner finished this lesson. `completed_at` in epoch ms."""
+
+    lesson_id: str
+    completed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a learner is in a course; nothing at all before the first recalculation. `completed_at` in epoch ms."""
+
+    completed: int = 0
+    total: int = 0
+    percent: float = 0.0
+    completed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    """A learner's place in a course, and the progress that is stored there."""
+
+    enrollment_id: str
+    user_id: str
+    course_id: str
+    progress: Progress = Progress()
+    #: When the progress became what it is, by its facts; at first, when the learner enrolled. Epoch ms.
+    progressed_at: int = 0
+    #: Rises with every change of the progress, and only then.
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recalculated:
+    """An enrollment as it was stored and as its facts say it is."""
+
+    before: Enrollment
+    after: Enrollment
+
+    @property
+    def changed(self) -> bool:
+        """Whether the facts say something else than what was stored."""
+        return self.after.progress != self.before.progress
+
+    @property
+    def advanced(self) -> bool:
+        """Whether more lessons count as completed than before."""
+        return self.after.progress.completed > self.before.progress.completed
+
+    @property
+    def drifted(self) -> bool:
+        """Whether what is stored is wrong; before the first recalculation only what learners see is, not the total."""
+        before, after = self.before.progress, self.after.progress
+        if self.before.revision == 0:
+            return (before.completed, before.percent) != (after.completed, after.percent)
+        return self.changed
+
+
+def countable(lessons: Iterable[Lesson]) -> Mapping[str, frozenset[str]]:
+    """The ids of the lessons that count in `total`, by course: all but previews."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for lesson in lessons:
+        if not lesson.is_preview:
+            found[lesson.course_id].add(lesson.lesson_id)
+    return {course_id: frozenset(lesson_ids) for course_id, lesson_ids in found.items()}
+
+
+def recalculate(
+    enrollment: Enrollment, lesson_ids: Collection[str], facts: Iterable[Fact], *, changed_at: int | None = None
+) -> Enrollment:
+    """The progress that the facts give: the same for the same facts, in whatever order and however often they come.
+
+    `lesson_ids` are the course's lessons that count; facts of other lessons are passed over. `changed_at` is the
+    record time of the course change that asks (epoch ms): an enrollment that it completes is completed no earlier.
+    Unchanged progress gives the very same enrollment, revision included. `completed_at` is set once and stays.
+    Source: contracts, "The rule"; AC-101.2, AC-101.3.
+    """
+    counted = [fact for fact in facts if fact.lesson_id in lesson_ids]
+    completed, total = len({fact.lesson_id for fact in counted}), len(lesson_ids)
+    moment = max([fact.completed_at for fact in counted] + [changed_at or 0])
+    completed_at = enrollment.progress.completed_at
+    if completed_at is None and is_done(completed, total):
+        completed_at = moment
+    progress = Progress(completed, total, progress_percent(completed, total), completed_at)
+    if progress == enrollment.progress:
+        return enrollment
+    return replace(
+        enrollment,
+        progress=progress,
+        progressed_at=max(enrollment.progressed_at, moment),
+        revision=enrollment.revision + 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A changed course whose enrollments are being recalculated, in the order of their ids."""
+
+    course_id: str
+    #: The record time of the latest change, epoch ms.
+    requested_at: int
+    #: Rises with every change; a cursor belongs to one revision.
+    revision: int
+    #: The last enrollment that is done.
+    cursor: str | None = None
+
+
+class Drift(StrEnum):
+    """What can be wrong with an enrollment."""
+
+    PERCENTAGE = "percentage"
+    CERTIFICATE_MISSING = "certificate_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An enrollment whose stored progress is not what its facts say, or that is completed and has no certificate."""
+
+    enrollment_id: str
+    kind: Drift
+    stored: Progress
+    expected: Progress
