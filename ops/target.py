@@ -16,12 +16,15 @@ from ops.development import DevelopmentIdentity
 from ops.errors import OperatorError
 from services.certificates.settings import CertificatesSettings
 from services.progress.settings import ProgressSettings
+from services.recalculator.app import Auditor, build_auditor
 from services.recalculator.settings import RecalculatorSettings
+from services.recalculator.settings import Settings as AuditSettings
 from shared.errors import Transient
 from shared.kafka.assembly import make_producer
 from shared.mongo.client import Database, connect, database, ping
 from shared.settings import PREFIX, ServiceSettings
 
+_NO_DATABASE = "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)"
 #: Where `up` notes how to reach what it started; read by the commands that follow in the same directory.
 RUNNING = Path(".lesson-progress") / "running.json"
 
@@ -80,10 +83,24 @@ class Target:
         client = connect(self.settings.mongo, service="ops")
         try:
             db = database(client, self.settings.mongo)
-            await _or_say(ping(db), "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)")
+            await _or_say(ping(db), _NO_DATABASE)
             yield db
         finally:
             client.close()
+
+    @asynccontextmanager
+    async def auditor(self) -> AsyncIterator[Auditor]:
+        """Compares every enrollment with its facts.
+
+        Raises:
+            OperatorError: the database does not answer.
+        """
+        settings = AuditSettings(mongo=self.settings.mongo, recalculator=self.settings.recalculator)
+        try:
+            async with build_auditor(settings) as auditor:
+                yield auditor
+        except Transient as failure:
+            raise OperatorError(_NO_DATABASE) from failure
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:

@@ -1,6 +1,5 @@
 """`recalculate`, `certificates` and `audit`: what an operator does when something is wrong."""
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from ops.commands.options import JsonOption, ReportOption, TokenOption, console,
 from ops.conversation import command_headers
 from ops.errors import OperatorError
 from ops.target import Target, current
-from services.recalculator.app import Difference, build_auditor
+from services.recalculator.app import Difference
 from shared.contracts.operators import CertificateGenerate, CertificateRevoke, CourseChanged, ProgressRecalculate
 from shared.contracts.topics import CERTIFICATE_COMMANDS, RECALCULATION_COMMANDS
 
@@ -77,7 +76,7 @@ def audit(
     """Recompute every enrollment from the facts and list what differs."""
     target = current(token=token)
     differences = run(_differences(target))
-    rows = [asdict(difference) for difference in differences]
+    rows = [_row(difference) for difference in differences]
     write_report(report, {"differences": rows, "repaired": repair})
     if as_json:
         print_json(rows)
@@ -88,16 +87,21 @@ def audit(
         return
     if not repair:
         raise OperatorError(f"{len(differences)} differences; `lesson-progress audit --repair` sends what heals them")
-    ids = sorted({difference.enrollment_id for difference in differences})
+    ids = sorted({difference.stored.enrollment_id for difference in differences})
     run(_send(target, [(i, ProgressRecalculate(enrollment_id=i)) for i in ids]))
     console().print(f"{len(ids)} recalculations requested; audit again in a moment.")
 
 
 async def _differences(target: Target) -> list[Difference]:
     with Progress(console=console(), transient=True) as progress:
-        task = progress.add_task("auditing enrollments", total=None)
-        async with build_auditor(target.settings) as auditor:
-            return [d async for d in auditor.differences(lambda n, of: progress.update(task, completed=n, total=of))]
+        task = progress.add_task("auditing enrollments", total=await _enrollments(target))
+        async with target.auditor() as auditor:
+            return [d async for d in auditor.differences(lambda n: progress.update(task, completed=n))]
+
+
+async def _enrollments(target: Target) -> int:
+    async with target.database() as db:
+        return int(await db["enrollments"].estimated_document_count())
 
 
 async def _send(target: Target, messages: list[tuple[str, ProgressRecalculate | CourseChanged]]) -> None:
@@ -107,6 +111,19 @@ async def _send(target: Target, messages: list[tuple[str, ProgressRecalculate | 
             headers = command_headers(type(message), token, command_id=f"repair:{key}")
             await producer.send(RECALCULATION_COMMANDS, message.to_json(), key.encode(), headers=headers)
         await producer.flush()
+
+
+def _row(difference: Difference) -> dict[str, object]:
+    stored, expected = difference.stored, difference.expected
+    return {
+        "kind": str(difference.kind),
+        "enrollmentId": stored.enrollment_id,
+        "courseId": stored.course_id,
+        "storedPercent": stored.progress_percent,
+        "expectedPercent": expected.progress_percent,
+        "storedCompletedAt": stored.completed_at,
+        "expectedCompletedAt": expected.completed_at,
+    }
 
 
 def _table(rows: list[dict[str, object]]) -> Table:

@@ -70,8 +70,7 @@ async def _up(kind: StackKind, directory: Path | None, data: Path | None) -> Non
         target = from_environment(stack.environment)
         if data is not None:
             await import_dataset(target, read_oulad(data))
-        RUNNING.parent.mkdir(exist_ok=True)
-        RUNNING.write_text(json.dumps(dict(stack.environment)))
+        _note_running(stack)
         try:
             for service in SERVICES:
                 out.print(f"{service:>13}  {stack.http_url(service)}")
@@ -80,6 +79,14 @@ async def _up(kind: StackKind, directory: Path | None, data: Path | None) -> Non
             await _until_interrupted(stack)
         finally:
             RUNNING.unlink(missing_ok=True)
+
+
+def _note_running(stack: RunningStack) -> None:
+    """Let the commands that follow find this system; for this user's eyes, since an address may hold a password."""
+    RUNNING.parent.mkdir(exist_ok=True)
+    RUNNING.unlink(missing_ok=True)
+    RUNNING.touch(mode=0o600)
+    RUNNING.write_text(json.dumps(dict(stack.environment)))
 
 
 async def _until_interrupted(stack: RunningStack) -> None:

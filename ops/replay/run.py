@@ -2,13 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import AsyncIterator
 
 from rich.console import Console
 
@@ -24,7 +23,6 @@ from ops.replay.sending import send_all
 from ops.replay.view import live
 from ops.replay.watching import TOPICS, Watch, percentiles
 from ops.target import Target
-from services.recalculator.app import build_auditor
 from shared.contracts.topics import SERVICES, dead_letters_of
 
 #: No stage moved for so long: something is wrong.
@@ -161,7 +159,7 @@ async def _verdict(
     async with target.database() as db:
         figures = await read_figures(db, courses=[course.id for course in dataset.platform.courses])
     drift = 0
-    async with build_auditor(target.settings) as auditor:
+    async with target.auditor() as auditor:
         async for _ in auditor.differences():
             drift += 1
     rendered = target.settings.certificates.rendering

@@ -2,9 +2,10 @@
 
 import os
 import shutil
-import sysconfig
+import sys
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from ops.stacks.cache import cache_directory
@@ -20,7 +21,7 @@ _RUST_SERVER = "secantusd-rs"
 _RUST_SERVER_VARIABLE = "LESSON_PROGRESS_SECANTUSD"
 _CARGO_INSTALL = ("cargo", "install", "secantus-mdb", "--version", RUST_VERSION, "--ignore-rust-version")
 _BUILD_SECONDS = 3600.0
-_PYTHON_SERVER = "secantusd-py"
+_PYTHON_SERVER = "secantus"
 
 #: Both servers flush their log once for each update of a bulk, unless the bulk is one transaction.
 RUST_SETTINGS = {"LESSON_PROGRESS_MONGO__BULK_IN_TRANSACTION": "true"}
@@ -30,7 +31,7 @@ PYTHON_SETTINGS = RUST_SETTINGS | {"LESSON_PROGRESS_MONGO__KEYS_PER_QUERY": "50"
 
 def python_server_missing() -> list[str]:
     """What has to be installed before the Python server can start, as sentences."""
-    if _python_server() is None:
+    if find_spec(_PYTHON_SERVER) is None:
         return ["SecantusDB, the embedded database, is missing: install lesson-progress[embedded]"]
     return []
 
@@ -75,38 +76,30 @@ async def _build(programs: Programs, root: Path) -> None:
 
 def python_server(home: Home, *, port: int) -> Program:
     """The Python server on this port."""
-    try:
-        title = f"SecantusDB {version('secantusdb')} (Python)"
-    except PackageNotFoundError:
-        title = "SecantusDB (Python)"
-    return _server(home, port, str(_python_server()), title, cache_size="256M")
+    title = f"SecantusDB {version('secantusdb')} (Python)"
+    return _server(home, port, (sys.executable, "-m", _PYTHON_SERVER), title, cache_size="256M")
 
 
 def rust_server(home: Home, *, port: int) -> Program:
     """The Rust server on this port."""
     server = str(_rust_server())
     # Only the one that was built into the cache is certainly of this version.
-    title = (
-        f"SecantusDB {RUST_VERSION} (Rust)" if Path(server).is_relative_to(_rust_root()) else f"SecantusDB ({server})"
-    )
-    return _server(home, port, server, title, cache_size="512M")
+    of_the_cache = Path(server).is_relative_to(_rust_root())
+    title = f"SecantusDB {RUST_VERSION} (Rust)" if of_the_cache else f"SecantusDB ({server})"
+    return _server(home, port, (server,), title, cache_size="512M")
 
 
-def _server(home: Home, port: int, binary: str, title: str, *, cache_size: str) -> Program:
+def _server(home: Home, port: int, server: tuple[str, ...], title: str, *, cache_size: str) -> Program:
     place = ("--host", HOST, "--port", str(port), "--storage-path", str(home.database))
     return Program(
         name="database",
         title=title,
         # Without a flush at each commit an acknowledged write could be lost.
-        command=(binary, *place, "--cache-size", cache_size, "--sync-on-commit", "--log-level", "WARNING"),
+        command=(*server, *place, "--cache-size", cache_size, "--sync-on-commit", "--log-level", "WARNING"),
         address=f"{HOST}:{port}",
         answers=partial(database_answers, HOST, port),
         directory=home.database,
     )
-
-
-def _python_server() -> str | None:
-    return shutil.which(_PYTHON_SERVER, path=f"{sysconfig.get_path('scripts')}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 def _rust_root() -> Path:

@@ -107,8 +107,8 @@ async def test_recalculate_and_audit_repair_what_somebody_broke(
     assert one.json["data"]["progressPercent"] == 25
     assert found.code == 1
     assert "audit --repair" in found.err
-    assert other.enrollment_id in {d["enrollment_id"] for d in found.json}
-    assert broken.enrollment_id not in {d["enrollment_id"] for d in found.json}
+    assert other.enrollment_id in {d["enrollmentId"] for d in found.json}
+    assert broken.enrollment_id not in {d["enrollmentId"] for d in found.json}
     assert repaired.code == 0
 
     async def mended() -> bool:
