@@ -16,7 +16,10 @@ from ops.stacks.readiness import broker_answers
 #: A broker that keeps its own time, and that wakes a waiting fetch when a record comes.
 SETTINGS = {"LESSON_PROGRESS_KAFKA__REQUIRE_LOG_APPEND_TIME": "true"}
 _TITLE = f"Apache Kafka {VERSION}"
-_JAVA_OPTIONS = ("-Xmx512m", "-Dorg.apache.logging.log4j.level=WARN")
+_LOG_LEVEL = "-Dorg.apache.logging.log4j.level=WARN"
+_SERVER = ("-Xmx512m", _LOG_LEVEL)
+#: Compiled quickly rather than well: it ends after a second.
+_TOOL = ("-Xmx128m", "-XX:TieredStopAtLevel=1", _LOG_LEVEL)
 
 
 def missing() -> list[str]:
@@ -41,19 +44,15 @@ async def apache_kafka(home: Home, programs: Programs, ports: Ports) -> Program:
     return Program(
         name="broker",
         title=_TITLE,
-        command=_java(jars, "kafka.Kafka", "server.properties"),
+        command=("java", *_SERVER, "-cp", f"{jars}/*", "kafka.Kafka", "server.properties"),
         address=f"{HOST}:{port}",
         answers=partial(broker_answers, HOST, port),
         directory=home.broker,
-        patience_seconds=120,
     )
 
 
 async def _format(directory: Path, programs: Programs, jars: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = _java(jars, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", "server.properties")
-    await programs.run("format", f"{_TITLE}'s StorageTool", command, directory=directory, patience_seconds=60)
-
-
-def _java(jars: Path, *arguments: str) -> tuple[str, ...]:
-    return ("java", *_JAVA_OPTIONS, "-cp", f"{jars}/*", *arguments)
+    format_it = ("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", "server.properties")
+    command = ("java", *_TOOL, "-cp", f"{jars}/*", *format_it)
+    await programs.run("format", f"{_TITLE}'s StorageTool", command, directory=directory, patience_seconds=120)

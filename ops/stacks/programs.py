@@ -34,7 +34,7 @@ class Program:
     #: Where it runs; the stack's directory when None.
     directory: Path | None = None
     #: How long it may take until it answers.
-    patience_seconds: float = 60.0
+    patience_seconds: float = 120.0
 
 
 class Programs:
