@@ -11,27 +11,39 @@ ORIGINAL_TIMESTAMP = "x-dead-letter-timestamp"
 #: Room for the protocol's own framing of one record within its topic's limit.
 _FRAMING_BYTES = 1024
 
+Header = tuple[str, bytes | None]
+
 
 class DeadLetter:
-    """One dead letter, ready to publish."""
+    """One dead letter, ready to publish: whole, without its value, or, when even that is too large, a note of it."""
 
     __slots__ = ("headers", "key", "value", "value_dropped")
 
-    def __init__(self, record: Record, *, headers: Sequence[tuple[str, bytes | None]]) -> None:
+    def __init__(self, record: Record, *, headers: Sequence[Header]) -> None:
         self.key: bytes | None = record.key
         self.value: bytes | None = record.value
-        self.headers = [*record.headers, *headers]
-        self.value_dropped = self._size() > DEAD_LETTER_BYTES - _FRAMING_BYTES and record.value is not None
-        if self.value_dropped and record.value is not None:
+        self.headers: list[Header] = [*record.headers, *headers]
+        self.value_dropped = self._too_large()
+        if self.value_dropped:
+            digest = _digest(record.value)
             self.value = None
-            self.headers += [
-                ("x-dead-letter-value-sha256", hashlib.sha256(record.value).hexdigest().encode()),
-                ("x-dead-letter-value-bytes", str(len(record.value)).encode()),
-            ]
+            self.headers += digest
+            if self._too_large():
+                # Compression lets a record in that is far larger than its topic's limit; it must not stay for ever.
+                self.key, self.headers = None, [*headers, *digest]
 
-    def _size(self) -> int:
+    def _too_large(self) -> bool:
         headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in self.headers)
-        return len(self.key or b"") + len(self.value or b"") + headers
+        return len(self.key or b"") + len(self.value or b"") + headers > DEAD_LETTER_BYTES - _FRAMING_BYTES
+
+
+def _digest(value: bytes | None) -> list[Header]:
+    if value is None:
+        return []
+    return [
+        ("x-dead-letter-value-sha256", hashlib.sha256(value).hexdigest().encode()),
+        ("x-dead-letter-value-bytes", str(len(value)).encode()),
+    ]
 
 
 def dead_letter(
