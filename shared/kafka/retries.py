@@ -1,8 +1,9 @@
 """How often and how soon a record is tried again, and when a service stops trying at all."""
 
 import random
-from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from aiokafka import TopicPartition
 
@@ -73,18 +74,26 @@ class Retries:
 class Breaker:
     """Opens when records die of unknown causes in numbers: a bad deploy must not drain a topic into dead letters.
 
-    More than 20 in a row, or more than 10 % of a partition's last 1,000. Only a restart closes it.
+    More than 20 in a row, or more than 10 % of a partition's last 1,000. Only a restart closes it. What stands in a
+    row is judged by the log, not by the moment of death: tried records die rounds after their neighbours are finished.
     """
 
     def __init__(self) -> None:
         self.open = False
-        self._row = 0
-        self._last: dict[TopicPartition, deque[bool]] = {}
+        self._fates: dict[TopicPartition, dict[int, bool]] = {}
 
-    def finished(self, partition: TopicPartition, *, died: bool) -> None:
-        """Note one finished record, and whether it died of an unknown cause."""
-        self._row = self._row + 1 if died else 0
-        last = self._last.setdefault(partition, deque(maxlen=_WINDOW))
-        last.append(died)
-        if died and (self._row > _DEATHS_IN_A_ROW or sum(last) > _DEATHS_IN_WINDOW):
+    def finished(self, partition: TopicPartition, offset: int, *, died: bool) -> None:
+        """Note one finished record, and whether it died of an unknown cause; noting it again changes nothing."""
+        fates = self._fates.setdefault(partition, {})
+        fates[offset] = died
+        if len(fates) > _WINDOW:
+            del fates[next(iter(fates))]
+        if died and (sum(fates.values()) > _DEATHS_IN_WINDOW or _row(fates, offset) > _DEATHS_IN_A_ROW):
             self.open = True
+
+
+def _row(fates: Mapping[int, bool], offset: int) -> int:
+    """How many died side by side around this one, itself included."""
+    before = takewhile(fates.__getitem__, sorted((o for o in fates if o < offset), reverse=True))
+    after = takewhile(fates.__getitem__, sorted(o for o in fates if o > offset))
+    return 1 + sum(1 for _ in before) + sum(1 for _ in after)

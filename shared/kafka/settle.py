@@ -79,7 +79,7 @@ class Settlement:
             return True
         if attempts.count < UNKNOWN_ATTEMPTS:
             return False
-        self._breaker.finished(partition, died=True)
+        self._breaker.finished(partition, offset, died=True)
         return not self._breaker.open
 
     async def _bury(self, dying: Sequence[Delivery]) -> None:
@@ -137,7 +137,7 @@ class Settlement:
             if not delivery.settled or outcome is None:
                 continue
             if outcome.failure is None or isinstance(outcome.failure, Permanent):
-                self._breaker.finished(partition_of(delivery.record), died=False)
+                self._breaker.finished(partition_of(delivery.record), delivery.record.offset, died=False)
             self._observer(delivery.type, outcome)
             record = delivery.record
             _log.info(
