@@ -127,7 +127,10 @@ class ConsumeLoop:
         for record in records:
             partition, offset = partition_of(record), record.offset
             held = unsettled.get((partition, offset))
-            if held is not None:
+            if not self._offsets.holds(partition):
+                # Another consumer's by now: what is remembered here would mislead us when it comes back.
+                self._retries.settled(partition, offset)
+            elif held is not None:
                 waiting.setdefault(partition, held)
             elif partition in waiting:
                 self._ahead[partition].add(offset)

@@ -46,6 +46,10 @@ class Offsets:
         """These partitions are another consumer's: whatever finishes late is not ours to commit."""
         self.assigned(self._assigned - partitions)
 
+    def holds(self, partition: TopicPartition) -> bool:
+        """Whether this partition is ours."""
+        return partition in self._assigned
+
     def finish(self, partition: TopicPartition, next_offset: int) -> None:
         """Everything before `next_offset` is finished; ignored for a partition that is no longer ours."""
         if partition not in self._assigned or next_offset <= self._finished.get(partition, -1):
