@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import structlog
 from pydantic import ValidationError
 
 from shared.clock import Clock
@@ -10,10 +11,12 @@ from shared.contracts import envelope as ce
 from shared.contracts.rejections import INVALID_COMMAND, NOT_AUTHENTICATED, OPERATOR_REQUIRED, CommandRejected
 from shared.contracts.topics import TOPICS, replays_of
 from shared.contracts.values import Message
-from shared.errors import Permanent, Transient
+from shared.errors import Fatal, Permanent, Transient
 from shared.identity import Identity, NotAuthenticated, TokenVerifier, bearer
 from shared.kafka.deadletter import ORIGINAL_TIMESTAMP
 from shared.kafka.records import LOG_APPEND_TIME, Accepts, Outcome, Received, Record, last_header, rejected
+
+_log = structlog.get_logger()
 
 
 class TooLarge(Permanent):
@@ -80,7 +83,23 @@ class Admission:
         self._replays = replays_of(service)
 
     async def admit(self, records: Sequence[Record]) -> list[Delivery]:
-        """Read every record; never raises for what a record holds."""
+        """Read every record; never raises for what a record holds.
+
+        Raises:
+            Fatal: the process cannot do its work.
+        """
+        try:
+            return await self._admit(records)
+        except Fatal:
+            raise
+        except Exception as failure:
+            # A bug that one record brings to light must not condemn its neighbours: each is read alone.
+            _log.exception("admission.failed", records=len(records))
+            if len(records) > 1:
+                return [delivery for record in records for delivery in await self.admit([record])]
+            return [_stumbled(record, self._time_of(record, self._clock()), failure) for record in records]
+
+    async def _admit(self, records: Sequence[Record]) -> list[Delivery]:
         now = self._clock()
         deliveries = [self._open(record, now) for record in records]
         commands = [d for d in deliveries if d.outcome is None and self._expected(d).token]
@@ -151,6 +170,12 @@ def _parse(model: type[Message], value: bytes | None) -> Message | None:
         return model.from_json(value or b"")
     except ValidationError:
         return None
+
+
+def _stumbled(record: Record, at: int, failure: Exception) -> Delivery:
+    delivery = Delivery(record, at=at)
+    delivery.fail(failure)
+    return delivery
 
 
 def _dead(failure: Permanent) -> Outcome:
