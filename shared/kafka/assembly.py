@@ -17,9 +17,10 @@ from shared.kafka.consume import ConsumeLoop, Handler
 from shared.kafka.lag import Lag
 from shared.kafka.metrics import LoopMetrics
 from shared.kafka.offsets import Offsets
-from shared.kafka.produce import Publisher, Replier
+from shared.kafka.produce import Publisher
 from shared.kafka.provisioning import check_consumed
 from shared.kafka.records import Accepts
+from shared.kafka.replies import Replier
 from shared.kafka.retries import Breaker, Retries
 from shared.kafka.settle import Observer, Settlement
 from shared.kafka.subscription import Subscription

@@ -11,8 +11,9 @@ from shared.errors import Permanent, Transient
 from shared.kafka.admission import Delivery
 from shared.kafka.deadletter import DeadLetter, dead_letter
 from shared.kafka.metrics import LoopMetrics
-from shared.kafka.produce import Publication, Publisher, Replier, Reply
+from shared.kafka.produce import Publication, Publisher
 from shared.kafka.records import Outcome, partition_of
+from shared.kafka.replies import Replier, Reply
 from shared.kafka.retries import UNKNOWN_ATTEMPTS, Breaker, Retries
 
 _log = structlog.get_logger()

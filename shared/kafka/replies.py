@@ -1,0 +1,145 @@
+"""Answering: replies are best effort, and nothing ever waits for one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from shared.contracts import envelope as ce
+from shared.contracts.ids import deterministic_id
+from shared.contracts.topics import is_reply_topic
+from shared.contracts.values import Message
+from shared.errors import Transient
+from shared.kafka.produce import Producer
+
+_log = structlog.get_logger()
+
+#: A reply that is not acknowledged by then is dropped and counted.
+REPLY_SECONDS = 5.0
+#: How often, at most, the broker is asked whether an unknown reply topic exists by now.
+_TOPICS_SECONDS = 1.0
+_PENDING_REPLIES = 10_000
+
+_Acknowledgement = asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to one command, for the topic that its sender named."""
+
+    message: Message
+    topic: str
+    key: bytes | None
+    correlation_id: bytes | None
+    #: `ce_id` of the command, or its position where it had none.
+    command: str
+    time: int
+    cause: ce.Cause
+
+
+class Replier:
+    """Sends replies in the background, to allowed and existing topics only; nothing ever waits for it."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        *,
+        service: str,
+        existing_topics: Callable[[], Awaitable[set[str]]],
+        dropped: Callable[[str], None],
+    ) -> None:
+        self._producer = producer
+        self._source = f"/services/{service}"
+        self._existing_topics = existing_topics
+        self._dropped = dropped
+        self._known: set[str] = set()
+        self._asked_at = -_TOPICS_SECONDS
+        self._asking = asyncio.Lock()
+        self._pending = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, replies: Sequence[Reply]) -> None:
+        """Send these replies without waiting for them."""
+        allowed = [r for r in replies if is_reply_topic(r.topic)]
+        for _ in range(len(replies) - len(allowed)):
+            self._dropped("refused")
+        if not allowed:
+            return
+        if self._pending + len(allowed) > _PENDING_REPLIES:
+            self._drop(allowed, "timed_out")
+            return
+        self._pending += len(allowed)
+        task = asyncio.create_task(self._deliver(allowed))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self, seconds: float) -> None:
+        """Give replies on their way `seconds`, then let them go."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+
+    async def _deliver(self, replies: Sequence[Reply]) -> None:
+        sent: dict[int, _Acknowledgement] = {}
+        awaited = replies
+        try:
+            with suppress(TimeoutError, KafkaError, Transient):
+                async with asyncio.timeout(REPLY_SECONDS):
+                    awaited = await self._existing(replies)
+                    await self._send(awaited, sent)
+        finally:
+            self._pending -= len(replies)
+            for acknowledgement in sent.values():
+                acknowledgement.cancel()
+        self._drop([reply for n, reply in enumerate(awaited) if not _arrived(sent.get(n))], "timed_out")
+
+    async def _send(self, replies: Sequence[Reply], sent: dict[int, _Acknowledgement]) -> None:
+        for number, reply in enumerate(replies):
+            with suppress(KafkaError):  # one that cannot be sent takes no other with it
+                sent[number] = asyncio.ensure_future(await self._queue(reply))
+        if sent:
+            await asyncio.wait(sent.values())
+
+    async def _existing(self, replies: Sequence[Reply]) -> list[Reply]:
+        if not self._known.issuperset(r.topic for r in replies):
+            await self._ask()
+        absent = [r for r in replies if r.topic not in self._known]
+        self._drop(absent, "absent")
+        return [r for r in replies if r.topic in self._known]
+
+    async def _ask(self) -> None:
+        # One question a second for all senders: a hostile topic name costs the broker nothing more.
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if now - self._asked_at >= _TOPICS_SECONDS:
+                self._asked_at = now
+                self._known = {t for t in await self._existing_topics() if is_reply_topic(t)}
+
+    async def _queue(self, reply: Reply) -> Awaitable[Any]:
+        reply_type = reply.message.TYPE
+        headers: list[tuple[str, bytes]] = ce.write(
+            event_type=reply_type,
+            event_id=deterministic_id(reply_type, reply.command),
+            source=self._source,
+            time=reply.time,
+            cause=reply.cause,
+        )
+        correlation = reply.correlation_id if reply.correlation_id is not None else reply.command.encode()
+        headers.append(("correlation-id", correlation))
+        return await self._producer.send(reply.topic, reply.message.to_json(), reply.key, headers=headers)
+
+    def _drop(self, replies: Sequence[Reply], reason: str) -> None:
+        for reply in replies:
+            _log.warning("reply.dropped", reason=reason, type=reply.message.TYPE)
+            self._dropped(reason)
+
+
+def _arrived(acknowledgement: _Acknowledgement | None) -> bool:
+    if acknowledgement is None or not acknowledgement.done() or acknowledgement.cancelled():
+        return False
+    return acknowledgement.exception() is None
