@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -117,7 +118,7 @@ class Auditor:
         return handlers.differences(
             self.store,
             page=self.settings.audit_page,
-            settle_seconds=self.settings.audit_settle_seconds,
+            settle=partial(asyncio.sleep, self.settings.audit_settle_seconds),
             certificates=self.certificates,
             on_progress=on_progress,
         )

@@ -1,7 +1,6 @@
 """The recalculator's use cases, one function each, over ports."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from services.recalculator.domain import (
     Difference,
@@ -115,14 +114,15 @@ async def differences(
     store: RecalculatorStore,
     *,
     page: int,
-    settle_seconds: float,
+    settle: Callable[[], Awaitable[None]],
     certificates: bool,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> AsyncIterator[Difference]:
     """Every enrollment that is not what its facts say; none in a healthy system.
 
-    A completion on its way is no difference: what is found is looked at again after `settle_seconds`, and what was
-    stored anew in between is right. `on_progress` hears how many enrollments have been compared, of about how many.
+    A completion on its way is no difference: what is found is looked at again after `settle`, which gives it time to
+    arrive, and what was stored anew in between is right. `on_progress` hears how many enrollments have been compared,
+    of about how many.
 
     Raises:
         Transient: the database does not answer.
@@ -136,7 +136,7 @@ async def differences(
         compared, last = compared + len(enrollments), enrollments[-1].enrollment_id
         on_progress(compared, max(compared, total))
     if suspects:
-        await asyncio.sleep(settle_seconds)
+        await settle()
     for ids in _pages(list(suspects), page):
         again = (await store.enrollments(ids)).values()
         unmoved = [enrollment for enrollment in again if enrollment == suspects[enrollment.enrollment_id]]
