@@ -40,4 +40,6 @@ class Lag:
         for gone in self._shown - held:
             self._metrics.lag_records.remove(gone.topic, str(gone.partition))
             self._caught_up_at.pop(gone, None)
+        for topic in {p.topic for p in self._shown} - behind.keys():
+            self._metrics.lag_seconds.remove(topic)
         self._shown = set(held)
