@@ -29,7 +29,12 @@ class Answer:
 
 
 def command_headers(
-    message: type[Message], token: str, *, command_id: str, reply_to: str | None = None, correlation_id: str | None = None
+    message: type[Message],
+    token: str,
+    *,
+    command_id: str,
+    reply_to: str | None = None,
+    correlation_id: str | None = None,
 ) -> list[tuple[str, bytes]]:
     """The headers of a command."""
     now = time.time_ns() // 1_000_000

@@ -1,6 +1,7 @@
 """Where consumer groups stand, and where topics end."""
 
 from collections.abc import Iterable
+from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,7 +20,7 @@ class GroupOffsets:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=servers)
 
-    async def __aenter__(self) -> "GroupOffsets":
+    async def __aenter__(self) -> Self:
         try:
             await self._admin.start()
             await self._consumer.start()

@@ -18,7 +18,6 @@ from services.certificates.settings import CertificatesSettings
 from services.progress.settings import ProgressSettings
 from services.recalculator.app import Auditor, build_auditor
 from services.recalculator.settings import RecalculatorSettings
-from services.recalculator.settings import Settings as AuditSettings
 from shared.errors import Transient
 from shared.kafka.assembly import make_producer
 from shared.mongo.client import Database, connect, database, ping
@@ -95,9 +94,8 @@ class Target:
         Raises:
             OperatorError: the database does not answer.
         """
-        settings = AuditSettings(mongo=self.settings.mongo, recalculator=self.settings.recalculator)
         try:
-            async with build_auditor(settings) as auditor:
+            async with build_auditor(self.settings) as auditor:
                 yield auditor
         except Transient as failure:
             raise OperatorError(_NO_DATABASE) from failure
@@ -141,7 +139,8 @@ class Target:
             await consumer.stop()
 
     def _no_broker(self) -> str:
-        return f"no broker answers at {self.bootstrap_servers}; is the system up? (LESSON_PROGRESS_KAFKA__BOOTSTRAP_SERVERS)"
+        variable = "LESSON_PROGRESS_KAFKA__BOOTSTRAP_SERVERS"
+        return f"no broker answers at {self.bootstrap_servers}; is the system up? ({variable})"
 
 
 async def _or_say(step: Any, sentence: str) -> None:

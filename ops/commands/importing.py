@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TaskID
 
-from ops.commands.options import JsonOption, ReportOption, console, print_json, run, write_report
-from ops.platform.indexes import prepare_indexes
+from ops.commands.options import JsonOption, ReportOption, console, existing_folder, print_json, run, write_report
 from ops.platform.formats import read_dataset
+from ops.platform.indexes import prepare_indexes
 from ops.platform.planning import ImportReport, plan_import
 from ops.platform.writing import write_plan
 from ops.target import current
@@ -36,7 +36,7 @@ def import_command(
 
 
 async def _import(path: Path, *, dry_run: bool) -> ImportReport:
-    dataset = read_dataset(path)
+    dataset = read_dataset(existing_folder(path))
     async with current().database() as db:
         plan = await plan_import(db, dataset.platform)
         if not dry_run:
@@ -50,4 +50,4 @@ async def _import(path: Path, *, dry_run: bool) -> ImportReport:
 
                 await prepare_indexes(db)
                 await write_plan(db, plan, moved)
-        return plan.report()
+        return plan.report

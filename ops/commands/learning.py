@@ -46,7 +46,9 @@ def token_command(
         typer.echo(token)
 
 
-def operate(target: Target, topic: str, key: str, kind: type[Message], fields: dict[str, str], *, as_json: bool) -> None:
+def operate(
+    target: Target, topic: str, key: str, kind: type[Message], fields: dict[str, str], *, as_json: bool
+) -> None:
     """Send one operator's command and show the reply."""
     message = _valid(kind, **fields)
     show(run(ask(target, topic, key, message, target.operator_token())), as_json=as_json)

@@ -57,6 +57,17 @@ def write_report(path: Path | None, report: object) -> None:
         raise OperatorError(f"the report cannot be written to {path}: {failure.strerror}") from None
 
 
+def existing_folder(path: Path) -> Path:
+    """This folder.
+
+    Raises:
+        OperatorError: it is not there.
+    """
+    if not path.is_dir():
+        raise OperatorError(f"there is no folder {path}; name one that holds a dataset, such as examples/oulad")
+    return path
+
+
 def console() -> Console:
     """Where people read: standard error, so that standard output holds results alone."""
     return Console(stderr=True)

@@ -87,21 +87,16 @@ def audit(
         return
     if not repair:
         raise OperatorError(f"{len(differences)} differences; `lesson-progress audit --repair` sends what heals them")
-    ids = sorted({difference.stored.enrollment_id for difference in differences})
+    ids = sorted({difference.enrollment_id for difference in differences})
     run(_send(target, [(i, ProgressRecalculate(enrollment_id=i)) for i in ids]))
     console().print(f"{len(ids)} recalculations requested; audit again in a moment.")
 
 
 async def _differences(target: Target) -> list[Difference]:
     with Progress(console=console(), transient=True) as progress:
-        task = progress.add_task("auditing enrollments", total=await _enrollments(target))
+        task = progress.add_task("auditing enrollments", total=None)
         async with target.auditor() as auditor:
-            return [d async for d in auditor.differences(lambda n: progress.update(task, completed=n))]
-
-
-async def _enrollments(target: Target) -> int:
-    async with target.database() as db:
-        return int(await db["enrollments"].estimated_document_count())
+            return [d async for d in auditor.differences(lambda n, of: progress.update(task, completed=n, total=of))]
 
 
 async def _send(target: Target, messages: list[tuple[str, ProgressRecalculate | CourseChanged]]) -> None:
@@ -117,10 +112,9 @@ def _row(difference: Difference) -> dict[str, object]:
     stored, expected = difference.stored, difference.expected
     return {
         "kind": str(difference.kind),
-        "enrollmentId": stored.enrollment_id,
-        "courseId": stored.course_id,
-        "storedPercent": stored.progress_percent,
-        "expectedPercent": expected.progress_percent,
+        "enrollmentId": difference.enrollment_id,
+        "storedPercent": stored.percent,
+        "expectedPercent": expected.percent,
         "storedCompletedAt": stored.completed_at,
         "expectedCompletedAt": expected.completed_at,
     }

@@ -12,9 +12,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ops.commands.options import CourseOption, DirectoryOption, ReportOption, StackOption, console, run, write_report
+from ops.commands.options import (
+    CourseOption,
+    DirectoryOption,
+    ReportOption,
+    StackOption,
+    console,
+    existing_folder,
+    run,
+    write_report,
+)
 from ops.errors import OperatorError
 from ops.platform.counting import expected_figures
+from ops.platform.formats import read_dataset
 from ops.platform.oulad import read_oulad
 from ops.replay.plan import plan
 from ops.replay.run import Result, import_dataset, replay, save_one_pdf
@@ -55,8 +65,12 @@ def replay_command(
     copies: Annotated[int, typer.Option(min=1, max=10, help="How often each command is sent.")] = 2,
     in_order: Annotated[bool, typer.Option("--in-order", help="As the learners did it, not shuffled.")] = False,
     seed: Annotated[int | None, typer.Option(help="Repeats an order (default: a new one).")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=10, help="Replay so often; only the first may change anything.")] = 1,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="Commands a second (default: as fast as they go).")] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=10, help="Replay so often; only the first may change anything.")
+    ] = 1,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Commands a second (default: as fast as they go).")
+    ] = None,
     report: ReportOption = None,
 ) -> None:
     """Send a dataset's completions through the whole system and compare what arrives with the files."""
@@ -69,7 +83,7 @@ async def _up(kind: StackKind, directory: Path | None, data: Path | None) -> Non
     async with start_stack(kind, directory=directory, on_event=out.print) as stack:
         target = from_environment(stack.environment)
         if data is not None:
-            await import_dataset(target, read_oulad(data))
+            await import_dataset(target, read_dataset(existing_folder(data)))
         _note_running(stack)
         try:
             for service in SERVICES:
@@ -113,7 +127,8 @@ async def _system(kind: StackKind, directory: Path | None, out: Console) -> Asyn
 
 async def _demo(dataset: Path, course: str, kind: StackKind, report: Path | None) -> None:
     out = console()
-    data, expected = read_oulad(dataset, course), expected_figures(dataset, course)
+    data = read_oulad(existing_folder(dataset), course)
+    expected = expected_figures(dataset, course)
     async with _system(kind, None, out) as target:
         out.print(f"{course}: {expected.enrollments} learners, {expected.completions} completions, as they did them")
         await import_dataset(target, data)
@@ -135,7 +150,8 @@ async def _replay(
     report: Path | None,
 ) -> None:
     out = console()
-    data, expected = read_oulad(dataset, course), expected_figures(dataset, course)
+    data = read_oulad(existing_folder(dataset), course)
+    expected = expected_figures(dataset, course)
     commands = plan(data, copies=copies, shuffled=seed is not None, seed=seed or 0)
     order = "in the learners' order" if seed is None else f"in random order (--seed {seed})"
     async with _system(kind, directory, out) as target:
@@ -151,7 +167,9 @@ async def _replay(
 
 
 def _close(result: Result, out: Console, report: Path | None) -> None:
-    out.print(summary(result.watch, result.figures, result.expected, drift=result.drift, dead_letters=result.dead_letters))
+    out.print(
+        summary(result.watch, result.figures, result.expected, drift=result.drift, dead_letters=result.dead_letters)
+    )
     out.print(f"{result.watch.sent:,} commands in {result.seconds:.1f} s, {result.watch.answered:,} answered")
     write_report(report, result.report())
     if result.problems:

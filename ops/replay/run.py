@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from time import perf_counter
 
+from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 
 from ops.errors import OperatorError
@@ -102,7 +103,7 @@ async def replay(
         letters_before = await _dead_letters(offsets)
         async with _following(watch, reader), live(console, watch, commands=len(commands), expected=expected):
             aside = asyncio.create_task(_beside(beside, watch))
-            await send_all(commands, target=target, producer=producer, watch=watch, rate=rate, tokens=tokens)
+            await send_all(commands, producer=producer, watch=watch, rate=rate, tokens=tokens)
             await aside
             await _finished(offsets, watch)
             await _replies_in(watch, len(commands))
@@ -117,8 +118,8 @@ async def _beside(step: Callable[[Watch], Awaitable[None]] | None, watch: Watch)
 
 
 @asynccontextmanager
-async def _following(watch: Watch, reader: object) -> AsyncIterator[None]:
-    task = asyncio.create_task(watch.follow(reader))  # type: ignore[arg-type]
+async def _following(watch: Watch, reader: AIOKafkaConsumer) -> AsyncIterator[None]:
+    task = asyncio.create_task(watch.follow(reader))
     try:
         yield
     finally:
@@ -145,7 +146,7 @@ async def _finished(offsets: GroupOffsets, watch: Watch) -> None:
 async def _replies_in(watch: Watch, commands: int) -> None:
     """Replies are best effort and a little behind the commits: give the last of them a moment."""
     deadline = perf_counter() + 5.0
-    while watch.answered < commands and perf_counter() < deadline:
+    while watch.answered < commands and perf_counter() < deadline:  # noqa: ASYNC110 - replies come to another task
         await asyncio.sleep(_POLL_SECONDS)
 
 

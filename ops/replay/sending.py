@@ -8,7 +8,6 @@ from aiokafka import AIOKafkaProducer
 from ops.conversation import command_headers
 from ops.replay.plan import PlannedCommand
 from ops.replay.watching import Watch
-from ops.target import Target
 from shared.contracts.gateways import LessonComplete
 from shared.contracts.topics import PROGRESS_COMMANDS, PROGRESS_REPLIES
 
@@ -18,7 +17,6 @@ _IN_FLIGHT = 2000
 async def send_all(
     commands: Sequence[PlannedCommand],
     *,
-    target: Target,
     producer: AIOKafkaProducer,
     watch: Watch,
     rate: float | None,

@@ -95,4 +95,6 @@ class Watch:
 def percentiles(values: list[float]) -> dict[str, float]:
     """The 50th, 95th and 99th percentile by nearest rank, in seconds; zeros when nothing was measured."""
     ordered = sorted(values)
-    return {f"p{p}": round(ordered[max(0, -(-len(ordered) * p // 100) - 1)], 4) if ordered else 0.0 for p in (50, 95, 99)}
+    return {
+        f"p{p}": round(ordered[max(0, -(-len(ordered) * p // 100) - 1)], 4) if ordered else 0.0 for p in (50, 95, 99)
+    }

@@ -78,7 +78,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=3_000,
+            heartbeat_interval_ms=min(3_000, settings.session_timeout_ms // 3),
             max_poll_interval_ms=600_000,
             fetch_max_wait_ms=settings.fetch_max_wait_ms,
             max_partition_fetch_bytes=4 * 1024 * 1024,

@@ -114,7 +114,9 @@ async def test_ac_101_6_marking_lesson_3_twice_is_one_record_and_no_error(gatewa
     assert second.data == first.data | {"alreadyCompleted": True}
     assert len(await campus.records(learner)) == 1
     events = await gateway.wait_for("lesson.completed", lambda s: s.key == learner.enrollment_id.encode(), count=2)
-    same = {(e.raw, e.headers["ce_id"], e.headers["ce_type"], e.headers["ce_source"], e.headers["ce_time"]) for e in events}
+    same = {
+        (e.raw, e.headers["ce_id"], e.headers["ce_type"], e.headers["ce_source"], e.headers["ce_time"]) for e in events
+    }
     assert len(same) == 1
 
 

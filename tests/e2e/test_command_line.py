@@ -30,7 +30,9 @@ class Ended:
         return json.loads(self.out)
 
 
-async def _start(*arguments: str, environment: dict[str, str], folder: Path | None = None) -> asyncio.subprocess.Process:
+async def _start(
+    *arguments: str, environment: dict[str, str], folder: Path | None = None
+) -> asyncio.subprocess.Process:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LESSON_PROGRESS_")}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", "from ops.cli import main; main()", *arguments,
@@ -112,7 +114,7 @@ async def test_recalculate_and_audit_repair_what_somebody_broke(
     assert repaired.code == 0
 
     async def mended() -> bool:
-        return (await campus.enrollment(other))["progressPercent"] == 25
+        return bool((await campus.enrollment(other))["progressPercent"] == 25)
 
     await eventually(mended, within=60)
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ops.stacks import SERVICES
+from shared.contracts.topics import Service
 from tests.support.campus import Campus
 from tests.support.gateway import Gateway
 from tests.support.system import System
@@ -16,7 +17,7 @@ _COMMON = {"service", "event", "topic", "partition", "offset", "correlationId", 
 async def test_every_service_is_live_and_ready_and_describes_itself(gateway: Gateway, service: str) -> None:
     assert (await gateway.get(service, "/health/live")).json() == {"status": "ok"}
     ready = (await gateway.get(service, "/health/ready")).json()
-    assert ready == {"status": "ok", "checks": {name: "ok" for name in ready["checks"]}}
+    assert ready == {"status": "ok", "checks": dict.fromkeys(ready["checks"], "ok")}
     assert {"broker", "database"} <= set(ready["checks"])
     assert (await gateway.get(service, "/openapi.json")).json()["openapi"].startswith("3.1")
 
@@ -65,7 +66,7 @@ async def test_each_handled_record_is_one_json_line_with_the_seeds_fields_and_no
     texts = {service: system.stack.log_path(service).read_text() for service in SERVICES}
     lines = {s: [json.loads(line) for line in t.splitlines() if line.startswith("{")] for s, t in texts.items()}
 
-    def line(service: str, event: str, **fields: object) -> dict[str, object]:
+    def line(service: Service, event: str, **fields: object) -> dict[str, object]:
         found = [x for x in lines[service] if x["event"] == event and fields.items() <= x.items()]
         assert len(found) == 1, (service, event, fields)
         return dict(found[0])

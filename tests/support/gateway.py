@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -76,7 +75,7 @@ class Gateway:
         self._following = asyncio.create_task(self._follow())
         return self
 
-    async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._following is not None:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
@@ -107,7 +106,7 @@ class Gateway:
         headers: list[tuple[str, bytes | None]] | None = None,
         partition: int | None = None,
     ) -> None:
-        await self._producer.send_and_wait(topic, value, key, partition=partition, headers=headers or [])  # type: ignore[arg-type]
+        await self._producer.send_and_wait(topic, value, key, partition=partition, headers=headers or [])
 
     async def command(
         self,
@@ -177,9 +176,11 @@ class Gateway:
         """The state of an enrollment in which so many lessons are completed."""
         found = await self.wait_for(
             topics.ENROLLMENT_PROGRESSED,
-            lambda s: s.key == enrollment_id.encode()
-            and s.data["completed"] == completed
-            and (total is None or s.data["total"] == total),
+            lambda s: (
+                s.key == enrollment_id.encode()
+                and s.data["completed"] == completed
+                and (total is None or s.data["total"] == total)
+            ),
         )
         return max((s.data for s in found), key=lambda d: d["revision"])
 
