@@ -1,0 +1,273 @@
+"""Certificates' use cases, over ports: make, withdraw, hand out, and mail."""
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from services.certificates.domain import (
+    KINDS,
+    MOST_ATTEMPTS,
+    RENDER_FAILED,
+    UNFINISHED,
+    Certificate,
+    Enrollment,
+    Failure,
+    Links,
+    Making,
+    Notification,
+    PdfFile,
+    Revocation,
+    certificate_ready,
+    course_completed,
+    making,
+    new_certificate,
+    withheld,
+)
+from services.certificates.ports import (
+    CertificateStore,
+    Change,
+    Claim,
+    EmailSender,
+    NewId,
+    NotificationStore,
+    Store,
+    Typesetter,
+)
+from shared.clock import Clock
+from shared.contracts.ids import notification_id
+from shared.contracts.rejections import Rejection
+from shared.errors import Permanent, Transient
+
+#: How often a PDF that was replaced while it was asked for is looked up again.
+_LOOKS = 3
+#: For how long an e-mail is one replica's to send, and how soon one that was not accepted is tried again (ms).
+EMAIL_LEASE_MS = 300_000
+
+
+class ChangedMeanwhile(Transient):
+    """Another replica was at the same certificate; what it wrote is to be read first."""
+
+
+class EndsWorkers(Transient):
+    """This page, alone, ended its worker, and the next worker works: the page is to blame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one completed enrollment has now, as it is stored, and what this handling did about it."""
+
+    certificate: Certificate
+    notifications: Sequence[Notification]
+    completed_at: int
+    #: Issued, or failed, or begun once more, in this handling.
+    issued: bool = False
+    failed: bool = False
+    retried: bool = False
+    #: Why it must be handled again.
+    waits: Transient | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateIssuer:
+    """Makes certificates in batches, in a fixed number of round trips; every step can be repeated after a crash.
+
+    Without a typesetter certificates are issued without a PDF.
+    """
+
+    store: Store
+    typesetter: Typesetter | None
+    links: Links
+    clock: Clock
+    new_id: NewId
+    #: Whether the certificate's notification goes into the learner's mailbox too.
+    emails: bool = False
+
+    async def issue(self, enrollment_ids: Collection[str], again: Collection[str] = ()) -> dict[str, Made]:
+        """Give each of these enrollments its one certificate and notifications, those of `again` made afresh.
+
+        Answers by enrollment id; an enrollment that is unknown or not completed has no answer. A certificate that
+        failed waits for `again`; one that was revoked stays so.
+
+        Raises:
+            Transient: the database does not answer; what was stored so far is found at the next try.
+        """
+        started = self.clock()
+        completed = await self.store.completed(enrollment_ids)
+        if not completed:
+            return {}
+        told, claims, makings = await self._claim(completed, again)
+        certificates = {key: claim.certificate for key, claim in claims.items()}
+        certificates |= {key: one.before for key, one in makings.items()}
+        advanced, waits = await self._make(makings)
+        certificates |= advanced
+        certificates |= await self._issue(certificates.values())
+        told |= await self._announce(certificates.values())
+        return {
+            key: Made(
+                certificate,
+                [told[n] for kind in KINDS if (n := notification_id(kind, key)) in told],
+                completed[key].completed_at,
+                issued=claims[key].certificate.issued_at is None and (certificate.issued_at or 0) >= started,
+                failed=certificate.failure is not None and (claims[key].new or key in makings),
+                retried=key in makings and not claims[key].new,
+                waits=waits.get(key) or (ChangedMeanwhile() if certificate.status in UNFINISHED else None),
+            )
+            for key, certificate in certificates.items()
+        }
+
+    async def _claim(
+        self, completed: Mapping[str, Enrollment], again: Collection[str]
+    ) -> tuple[dict[str, Notification], Mapping[str, Claim], dict[str, Making]]:
+        """Congratulate, give each enrollment its certificate, and see what is to be made."""
+        enrollments = list(completed.values())
+        particulars = await self.store.particulars(enrollments)
+        now = self.clock()
+        told = await self.store.tell(
+            [course_completed(e, particulars[e.enrollment_id].course_title, self.links, now) for e in enrollments]
+        )
+        claims = await self.store.claim(
+            [new_certificate(self.new_id(), e, particulars[e.enrollment_id]) for e in enrollments]
+        )
+        makings = {
+            key: todo
+            for key, claim in claims.items()
+            if (
+                todo := making(
+                    claim.certificate,
+                    particulars[key],
+                    completed[key].completed_at,
+                    new=claim.new,
+                    again=key in again,
+                )
+            )
+        }
+        await self.store.begin_again([m.before.certificate_id for key, m in makings.items() if not claims[key].new])
+        return dict(told), claims, makings
+
+    async def _make(self, makings: Mapping[str, Making]) -> tuple[Mapping[str, Certificate], dict[str, Transient]]:
+        """Take each as far as it goes: rendered, or failed, or with a reason to wait. By enrollment id."""
+        drafts = {key: m for key, m in makings.items() if m.draft.failure is None}
+        pages = dict(zip(drafts, await self._pages(list(drafts.values())), strict=True))
+        await self.store.keep([page for page in pages.values() if isinstance(page, PdfFile)])
+        now = self.clock()
+        after = {key: m.draft for key, m in makings.items() if m.draft.failure is not None}
+        after |= {key: drafts[key].made(page, now) for key, page in pages.items() if not isinstance(page, Transient)}
+        changes = [Change(makings[key].before, made) for key, made in after.items() if made != makings[key].before]
+        stored = await self.store.advance(changes)
+        waits = {key: page for key, page in pages.items() if isinstance(page, Transient)}
+        remade = {key: one for key, one in after.items() if makings[key].again}
+        return stored, waits | await self._tidy(remade, stored)
+
+    async def _pages(self, makings: Sequence[Making]) -> list[PdfFile | Failure | Transient | None]:
+        if self.typesetter is None:
+            return [None] * len(makings)
+        pages = await _typeset(makings, self.typesetter)
+        return [
+            PdfFile.of(one.draft, page) if isinstance(page, bytes) else _judged(one, page)
+            for one, page in zip(makings, pages, strict=True)
+        ]
+
+    async def _tidy(self, remade: Mapping[str, Certificate], stored: Mapping[str, Certificate]) -> dict[str, Transient]:
+        """Remove the files that were replaced; answers who was overtaken by another replica and must look again."""
+        now = {key: stored.get(key, intended) for key, intended in remade.items()}
+        overtaken = {key for key, c in now.items() if c.content != remade[key].content and c.status != "revoked"}
+        replaced = {key: c.replaced_file_id for key, c in now.items() if c.replaced_file_id not in {None, c.file_id}}
+        if replaced:
+            await self.store.discard([file_id for file_id in replaced.values() if file_id is not None])
+            # Made again with the former words in the meantime, it would point at the file that is gone.
+            latest = await self.store.certificates(replaced)
+            overtaken |= {key for key, certificate in latest.items() if certificate.file_id == replaced[key]}
+        return {key: ChangedMeanwhile() for key in overtaken}
+
+    async def _issue(self, certificates: Collection[Certificate]) -> Mapping[str, Certificate]:
+        now = self.clock()
+        rendered = [certificate for certificate in certificates if certificate.status == "rendered"]
+        return await self.store.advance([Change(certificate, certificate.issued(now)) for certificate in rendered])
+
+    async def _announce(self, certificates: Collection[Certificate]) -> Mapping[str, Notification]:
+        """Tell whose certificate is issued; of a revoked one nobody hears anew, but what was told is repeated."""
+        ready = [certificate_ready(c, self.links) for c in certificates if c.status == "issued"]
+        withdrawn = [c.enrollment_id for c in certificates if c.status == "revoked"]
+        told = await self.store.told([notification_id("certificate_ready", key) for key in withdrawn])
+        return {**told, **await self.store.tell(ready, email_due=self.clock() if self.emails else None)}
+
+
+def _judged(making: Making, page: Failure | Transient) -> Failure | Transient:
+    to_blame = isinstance(page, EndsWorkers) and making.before.attempts >= MOST_ATTEMPTS
+    return Failure(RENDER_FAILED) if to_blame else page
+
+
+async def _typeset(makings: Sequence[Making], typesetter: Typesetter) -> list[bytes | Failure | Transient]:
+    """Make the pages; when a worker died, each alone, so that only a page that ends workers is to blame."""
+    with suppress(Transient):
+        return list(await typesetter.typeset(makings))
+    pages: list[bytes | Failure | Transient] = []
+    for one in makings:
+        try:
+            pages += await typesetter.typeset([one])
+        except Transient:
+            try:
+                await typesetter.recover()
+            except Transient as away:
+                return [*pages, *[away] * (len(makings) - len(pages))]
+            pages.append(EndsWorkers())
+    return pages
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A withdrawn certificate as it is stored; `now` when this handling withdrew it."""
+
+    certificate: Certificate
+    now: bool
+    waits: Transient | None
+
+
+async def revoke(revocations: Mapping[str, Revocation], store: CertificateStore) -> dict[str, Revoked]:
+    """Withdraw the certificates of these enrollments; one without a certificate has no answer."""
+    found = await store.certificates(revocations)
+    changes = [Change(c, c.revoked(revocations[key])) for key, c in found.items() if c.status != "revoked"]
+    stored = await store.advance(changes)
+    return {
+        key: Revoked(
+            now := stored.get(key, before),
+            now=key in stored and now.status == "revoked",
+            waits=None if now.status == "revoked" else ChangedMeanwhile(),
+        )
+        for key, before in found.items()
+    }
+
+
+async def pdf_of(certificate_id: str, store: CertificateStore) -> bytes | Rejection:
+    """The PDF that anyone who knows the id may have, or why there is none.
+
+    Raises:
+        Transient: it should be there and is not.
+    """
+    for _ in range(_LOOKS):
+        certificate = await store.certificate(certificate_id)
+        if certificate is None or certificate.file_id is None or certificate.status != "issued":
+            return withheld(certificate)
+        if (pdf := await store.pdf(certificate.file_id)) is not None:
+            return pdf
+    raise Transient("the certificate's file is not there")
+
+
+async def send_due_emails(store: NotificationStore, sender: EmailSender, clock: Clock) -> None:
+    """Send every e-mail that is due, at least once; one that cannot be sent, for good, is given up.
+
+    Raises:
+        Transient: the mail server does not take it; it comes again when its lease is over.
+    """
+    while (due := await store.next_email(clock(), clock() + EMAIL_LEASE_MS)) is not None:
+        notification, address = due
+        accepted = address is not None and await _accepted(notification, address, sender)
+        await store.emailed(notification.notification_id, clock() if accepted else None)
+
+
+async def _accepted(notification: Notification, address: str, sender: EmailSender) -> bool:
+    try:
+        await sender.send(notification, address)
+    except Permanent:
+        return False
+    return True

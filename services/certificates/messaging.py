@@ -1,0 +1,205 @@
+"""Kafka on one side, certificates' handlers on the other; no rules."""
+
+from collections.abc import Mapping, Sequence
+
+from services.certificates.domain import (
+    CERTIFICATE_NOT_FOUND,
+    Certificate,
+    EnrollmentNotCompleted,
+    Links,
+    Notification,
+    Revocation,
+)
+from services.certificates.handlers import CertificateIssuer, Made, Revoked, revoke
+from services.certificates.metrics import CertificateMetrics
+from services.certificates.ports import CertificateStore
+from shared.clock import Clock
+from shared.contracts.certificates import (
+    CertificateIssued,
+    CertificateRequested,
+    CertificateRevoked,
+    NotificationCreated,
+)
+from shared.contracts.ids import deterministic_id
+from shared.contracts.operators import CertificateGenerate, CertificateRevoke
+from shared.contracts.recalculator import CourseCompleted
+from shared.contracts.topics import CERTIFICATE_ISSUED, NOTIFICATION_CREATED
+from shared.kafka.records import Accepts, Event, Outcome, Received, last_header, rejected
+
+ACCEPTS = {
+    CourseCompleted.TYPE: Accepts(CourseCompleted),
+    CertificateGenerate.TYPE: Accepts(CertificateGenerate, token=True, operator=True),
+    CertificateRevoke.TYPE: Accepts(CertificateRevoke, token=True, operator=True),
+}
+
+Handled = CourseCompleted | CertificateGenerate | CertificateRevoke
+
+
+class CertificateMessages:
+    """Completed courses and operators' commands in, outcomes out."""
+
+    def __init__(
+        self,
+        issuer: CertificateIssuer,
+        store: CertificateStore,
+        links: Links,
+        metrics: CertificateMetrics,
+        clock: Clock,
+    ) -> None:
+        self._issuer = issuer
+        self._store = store
+        self._links = links
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, batch: Sequence[Received[Handled]]) -> list[Outcome]:
+        """Handle a batch; what is withdrawn is withdrawn first, and waits for no page."""
+        revoked = await self._revoke(batch)
+        made = await self._make(batch)
+        return [
+            self._revocation(revoked.get(received.message.enrollment_id))
+            if isinstance(received.message, CertificateRevoke)
+            else self._issuance(received, made.get(received.message.enrollment_id))
+            for received in batch
+        ]
+
+    async def _revoke(self, batch: Sequence[Received[Handled]]) -> dict[str, Revoked]:
+        revocations = {
+            message.enrollment_id: Revocation(received.at, message.reason)
+            for received in reversed(batch)
+            if isinstance(message := received.message, CertificateRevoke)
+        }
+        revoked = await revoke(revocations, self._store) if revocations else {}
+        for withdrawn in revoked.values():
+            if withdrawn.now:
+                self._metrics.count("revoked")
+        return revoked
+
+    async def _make(self, batch: Sequence[Received[Handled]]) -> dict[str, Made]:
+        wanted = {r.message.enrollment_id for r in batch if not isinstance(r.message, CertificateRevoke)}
+        again = {r.message.enrollment_id for r in batch if isinstance(r.message, CertificateGenerate)}
+        made = await self._issuer.issue(wanted, again) if wanted else {}
+        self._measure(made, {r.message.enrollment_id for r in batch if _follows_from_a_command(r)})
+        return made
+
+    def _measure(self, made: Mapping[str, Made], caused: set[str]) -> None:
+        now = self._clock()
+        for enrollment_id, one in made.items():
+            for outcome, happened in (("issued", one.issued), ("failed", one.failed), ("retried", one.retried)):
+                if happened:
+                    self._metrics.count(outcome)
+            if one.issued and enrollment_id in caused:
+                self._metrics.propagated(now - one.completed_at)
+
+    def _issuance(self, received: Received[Handled], made: Made | None) -> Outcome:
+        """What follows from `course.completed.v1` or `certificate.generate.v1`."""
+        message = received.message
+        if made is None:
+            if isinstance(message, CourseCompleted):
+                return Outcome("dead_letter", failure=EnrollmentNotCompleted())
+            return rejected(CERTIFICATE_NOT_FOUND)
+        if made.waits is not None:
+            return Outcome("waits", failure=made.waits)
+        certificate = made.certificate
+        events = _in_order(certificate, made.notifications, self._links)
+        if not isinstance(message, CourseCompleted):
+            return Outcome(_word(made), events=events, reply=_requested(certificate))
+        return Outcome(
+            _word(made),
+            events=events,
+            log_event="certificate.triggered",
+            log_fields={
+                "userId": certificate.user_id,
+                "courseId": certificate.course_id,
+                "timestamp": made.completed_at,
+            },
+        )
+
+    @staticmethod
+    def _revocation(revoked: Revoked | None) -> Outcome:
+        """What follows from `certificate.revoke.v1`."""
+        if revoked is None:
+            return rejected(CERTIFICATE_NOT_FOUND)
+        if revoked.waits is not None:
+            return Outcome("waits", failure=revoked.waits)
+        certificate = revoked.certificate
+        return Outcome("revoked", events=[certificate_revoked(certificate)], reply=_requested(certificate))
+
+
+def _follows_from_a_command(received: Received[Handled]) -> bool:
+    """Whether a learner's command led to this completion: a sweep's event names no cause."""
+    return (
+        isinstance(received.message, CourseCompleted)
+        and last_header(received.record.headers, "ce_causationid") is not None
+    )
+
+
+def _word(made: Made) -> str:
+    if made.issued:
+        return "issued"
+    if made.certificate.failure is not None:
+        return "failed"
+    if made.certificate.status == "revoked":
+        return "revoked"
+    return "made_again" if made.retried else "issued_before"
+
+
+def _requested(certificate: Certificate) -> CertificateRequested:
+    """What came of the request: `failed` also where an issued certificate could not be made again and stayed."""
+    stayed = certificate.status == "issued" and certificate.failure is not None
+    return CertificateRequested(
+        certificate_id=certificate.certificate_id, status="failed" if stayed else certificate.status
+    )
+
+
+def _in_order(certificate: Certificate, notifications: Sequence[Notification], links: Links) -> list[Event]:
+    """Everything the stored documents say, the last word last: always the same events, on every handling."""
+    events = [notification_created(notification) for notification in notifications]
+    if certificate.issued_at is not None:
+        events.insert(1, certificate_issued(certificate, certificate.issued_at, links))
+    if certificate.status == "revoked":
+        events.append(certificate_revoked(certificate))
+    return events
+
+
+def certificate_issued(certificate: Certificate, issued_at: int, links: Links) -> Event:
+    """The event of an issued certificate."""
+    message = CertificateIssued(
+        certificate_id=certificate.certificate_id,
+        enrollment_id=certificate.enrollment_id,
+        user_id=certificate.user_id,
+        course_id=certificate.course_id,
+        issued_at=issued_at,
+        verification_url=links.verification(certificate.certificate_id),
+    )
+    event_id = deterministic_id(CertificateIssued.TYPE, certificate.certificate_id)
+    return Event(CERTIFICATE_ISSUED, certificate.enrollment_id, message, event_id, issued_at)
+
+
+def certificate_revoked(certificate: Certificate) -> Event:
+    """The event of a revoked certificate."""
+    revoked_at = certificate.revoked_at or 0
+    message = CertificateRevoked(
+        certificate_id=certificate.certificate_id,
+        enrollment_id=certificate.enrollment_id,
+        user_id=certificate.user_id,
+        course_id=certificate.course_id,
+        revoked_at=revoked_at,
+    )
+    event_id = deterministic_id(CertificateRevoked.TYPE, certificate.certificate_id)
+    return Event(CERTIFICATE_ISSUED, certificate.enrollment_id, message, event_id, revoked_at)
+
+
+def notification_created(notification: Notification) -> Event:
+    """The event of a stored notification."""
+    message = NotificationCreated(
+        notification_id=notification.notification_id,
+        user_id=notification.user_id,
+        kind=notification.kind,
+        title=notification.title,
+        body=notification.body,
+        link=notification.link,
+        created_at=notification.created_at,
+    )
+    event_id = deterministic_id(NotificationCreated.TYPE, notification.notification_id)
+    return Event(NOTIFICATION_CREATED, notification.user_id, message, event_id, notification.created_at)
