@@ -10,6 +10,7 @@ from shared.errors import Fatal, Transient
 
 #: The largest key set that is read, in bytes.
 MAX_BYTES = 256 * 1024
+_LAST_PORT = 65_535
 
 
 class KeySetSource(Protocol):
@@ -68,12 +69,7 @@ class HttpSource:
     local = False
 
     def __init__(self, url: str, *, timeout_s: float = 5.0, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        try:
-            self._url = httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise Fatal("The key set's address is not a URL.") from error
-        if self._url.scheme not in {"http", "https"} or not self._url.host:
-            raise Fatal("The key set's address must begin with https:// or http:// and name a host.")
+        self._url = _address(url)
         self._timeout_s = timeout_s
         self._transport = transport
 
@@ -89,7 +85,7 @@ class HttpSource:
         try:
             async with asyncio.timeout(self._timeout_s), httpx.AsyncClient(transport=self._transport) as web:
                 return await self._get(web)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, OSError) as error:
             raise Transient(f"it does not answer ({type(error).__name__})") from error
 
     async def _get(self, web: httpx.AsyncClient) -> bytes:
@@ -105,13 +101,15 @@ class HttpSource:
             return bytes(body)
 
 
-def key_set_source(place: str) -> KeySetSource:
-    """The source that a setting names: an http or https address, otherwise a file.
-
-    Raises:
-        Fatal: the address is not one.
-    """
-    return HttpSource(place) if place.startswith(("http://", "https://")) else FileSource(Path(place))
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+        possible = address.scheme in {"http", "https"} and bool(address.host) and (address.port or 0) <= _LAST_PORT
+    except (httpx.InvalidURL, ValueError):  # ValueError: a host name that is none (IDNA)
+        possible = False
+    if not possible:
+        raise Fatal("The key set's address must begin with https:// or http:// and name a host.")
+    return address
 
 
 def _check_size(document: bytes | bytearray) -> None:
