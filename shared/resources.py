@@ -1,5 +1,6 @@
 """What every service holds while it runs: the database, the issuer's keys, the operations' routes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -10,15 +11,17 @@ from prometheus_client import CollectorRegistry
 
 from shared import problems
 from shared.clock import Clock
-from shared.errors import Transient
+from shared.errors import Fatal, Transient
 from shared.identity import TokenVerifier
+from shared.identity.key_sources import FileSource, HttpSource, KeySetSource
+from shared.identity.signing_keys import KeySet
 from shared.kafka.assembly import KafkaSide
-from shared.key_sources import FileSource, HttpSource, KeySetSource
 from shared.mongo.client import connect, database, ping
 from shared.mongo.signing_keys import MongoKeyMemory
 from shared.observability.health import health_router
 from shared.settings import ServiceSettings
-from shared.signing_keys import KeySet
+
+_KEYS_SECONDS = 5.0
 
 
 class Resources:
@@ -57,12 +60,28 @@ class Resources:
     @asynccontextmanager
     async def keys(self) -> AsyncIterator[None]:
         """The issuer's keys: nothing is consumed before the first good set is there."""
-        await self._keys.start()
         try:
-            await self._keys.wait_ready()
+            await self._keys.start()
+            try:
+                await asyncio.wait_for(self._keys.wait_ready(), _KEYS_SECONDS)
+            except TimeoutError:
+                raise Transient("no key set yet") from None
             yield
         finally:
             await self._keys.stop()
+
+    async def watch_keys(self) -> None:
+        """End the service when the keys are no longer kept fresh; to be repeated in the background.
+
+        Raises:
+            Fatal: the refresher has ended; an old key set must not be trusted for ever.
+        """
+        await asyncio.sleep(_KEYS_SECONDS)
+        if not self._keys.ready:
+            try:
+                await self._keys.wait_ready()
+            except Exception as failure:
+                raise Fatal(f"the signing keys are no longer kept fresh: {type(failure).__name__}") from failure
 
     def serve_operations(self, http: FastAPI, *, kafka: KafkaSide, registry: CollectorRegistry) -> None:
         """Add health, metrics and problem documents to a service's HTTP side."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -67,8 +67,18 @@ class Service:
         Raises:
             Fatal: the service cannot do its work as it is configured.
         """
-        server = _Server(uvicorn.Config(self.http, host=self.http_settings.host, port=self.http_settings.port,
-                                        log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=2))  # fmt: skip
+        server = _Server(
+            uvicorn.Config(
+                self.http,
+                host=self.http_settings.host,
+                port=self.http_settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_graceful_shutdown=2,
+            )
+        )
         serving = asyncio.create_task(server.serve())
         working = asyncio.create_task(self._work())
         ended = asyncio.create_task(self._stopping.wait())
@@ -147,7 +157,7 @@ class Service:
             except Fatal as failure:
                 self.fail(failure)
                 return
-            except Exception:
+            except Exception:  # noqa: BLE001 - work beside the loop is tried again; its failure is logged, not fatal
                 attempt += 1
                 _log.exception("background.failed")
             if attempt:
@@ -157,9 +167,10 @@ class Service:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: the service decides when to end."""
 
-    def capture_signals(self) -> AbstractAsyncContextManager[None]:  # type: ignore[override]
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Capture none."""
-        return suppress()  # type: ignore[return-value]
+        yield
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -49,10 +49,10 @@ class AuthSettings(Block):
     """Whose tokens are trusted."""
 
     jwks: str = Field("jwks.json", description="the issuer's key set: a file, or an http(s) address")
-    issuer: str = Field("https://lesson-progress.localhost/", description="the required `iss`")
-    audience: str = Field("lesson-progress", description="the required `aud`")
-    roles_claim: str = Field("roles", description="the claim that holds a list of roles")
-    operator_role: str = Field("operator", description="the role that operators have")
+    issuer: str = Field("https://lesson-progress.localhost/", min_length=1, description="the required `iss`")
+    audience: str = Field("lesson-progress", min_length=1, description="the required `aud`")
+    roles_claim: str = Field("roles", min_length=1, description="the claim that holds a list of roles")
+    operator_role: str = Field("operator", min_length=1, description="the role that operators have")
     refresh_seconds: int = Field(300, ge=1, description="how often the key set is read again (s)")
 
 

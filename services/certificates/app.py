@@ -73,7 +73,7 @@ def build_app(
     http.add_middleware(NotIndexed)
     http.include_router(router(store, links))
     resources.serve_operations(http, kafka=kafka, registry=registry)
-    background: list[Callable[[], Awaitable[None]]] = [kafka.watch_lag]
+    background: list[Callable[[], Awaitable[None]]] = [kafka.watch_lag, resources.watch_keys]
     if own.email.enabled:
         background.append(partial(_send_emails, store, email or Mailing(own.email, clock), clock))
     service = Service(

@@ -8,8 +8,8 @@ from pymongo import DeleteMany, ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from shared.errors import Transient
-from shared.jwks import SigningKey, UnusableKey, read_key
-from shared.key_memory import RememberedKey
+from shared.identity.jwks import SigningKey, UnusableKey, read_key
+from shared.identity.key_memory import RememberedKey
 from shared.mongo.client import Database, translated
 
 _log = structlog.get_logger()

@@ -9,9 +9,9 @@ import pytest
 
 from shared.errors import Transient
 from shared.identity import NotAuthenticated, Reason, TokenVerifier
-from shared.jwks import SigningKey
-from shared.key_memory import RememberedKey
-from shared.signing_keys import KeySet
+from shared.identity.jwks import SigningKey
+from shared.identity.key_memory import RememberedKey
+from shared.identity.signing_keys import KeySet
 from tests.support.issuer import AUDIENCE, ISSUER, NOW, Signer
 
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from shared.identity import Identity, Reason, TokenVerifier
-from shared.signing_keys import KeySet
+from shared.identity.signing_keys import KeySet
 from tests.support.issuer import (
     AUDIENCE,
     ISSUER,

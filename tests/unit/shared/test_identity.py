@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Transient
 from shared.identity import Identity, NotAuthenticated, Reason, TokenVerifier, UnknownKey, bearer
-from shared.signing_keys import KeySet
+from shared.identity.signing_keys import KeySet
 from tests.support.issuer import (
     DAY,
     MINUTE,
@@ -96,7 +96,7 @@ class TestTheCache:
     ) -> None:
         token = RSA.bearer()
         verifier.verify(token, at_ms=NOW)
-        monkeypatch.setattr("shared.identity.read_token", None)
+        monkeypatch.setattr("shared.identity.verifier.read_token", None)
         assert verifier.verify(token, at_ms=NOW + 1) == LEARNER
 
     def test_a_refused_token_is_not_kept(self, verifier: TokenVerifier) -> None:

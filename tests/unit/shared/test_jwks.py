@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from shared.errors import Transient
-from shared.jwks import SkippedKey, UnusableKey, read_key, read_key_set
+from shared.identity.jwks import SkippedKey, UnusableKey, read_key, read_key_set
 from tests.support.issuer import Json, Signer, b64, ec_signer, ed448_signer, ed25519_signer, p384_signer, rsa_signer
 
 RSA, EC, ED = rsa_signer(), ec_signer(), ed25519_signer()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from shared.errors import Fatal, Transient
-from shared.key_sources import MAX_BYTES, FileSource, HttpSource
+from shared.identity.key_sources import MAX_BYTES, FileSource, HttpSource
 
 
 def at(handler: object, url: str = "https://issuer.example/jwks") -> HttpSource:

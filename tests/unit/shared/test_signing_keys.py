@@ -7,10 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.errors import Fatal, Transient
-from shared.jwks import read_key
-from shared.key_memory import REMEMBERED_MS, RememberedKey, settle
-from shared.key_sources import FileSource
-from shared.signing_keys import REFETCH_MS, RETRY_SECONDS, KeySet
+from shared.identity.jwks import read_key
+from shared.identity.key_memory import REMEMBERED_MS, RememberedKey, settle
+from shared.identity.key_sources import FileSource
+from shared.identity.signing_keys import REFETCH_MS, RETRY_SECONDS, KeySet
 from tests.support.issuer import DAY, MINUTE, NOW, ec_signer, ed25519_signer, rsa_signer
 from tests.support.key_set import FakeClock, FakeMemory, FakeSleep, FakeSource, running
 

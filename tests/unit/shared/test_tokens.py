@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
 from shared.identity import Identity, NotAuthenticated, Reason, TokenVerifier, UnknownKey
-from shared.jwks import read_key
-from shared.signing_keys import KeySet
-from shared.tokens import read_token
+from shared.identity.jwks import read_key
+from shared.identity.signing_keys import KeySet
+from shared.identity.tokens import read_token
 from tests.support.issuer import (
     AUDIENCE,
     ISSUER,

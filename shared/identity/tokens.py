@@ -11,7 +11,7 @@ from joserfc import jws
 from joserfc.jwa import EdDSAAlgorithm, ESAlgorithm, JWSAlgModel, RSAAlgorithm
 from joserfc.util import urlsafe_b64decode
 
-from shared.jwks import SigningKey
+from shared.identity.jwks import SigningKey
 
 #: Three parts, none of them empty: an unsigned token has no third one. Source: RFC 6750, section 2.1; RFC 7515, 7.1.
 _BEARER = re.compile(rb"(?i:bearer) +([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.jwks import SigningKey
+from shared.identity.jwks import SigningKey
 
 #: How long a key that left is remembered, in milliseconds. Source: contracts, "Tokens".
 REMEMBERED_MS = 7 * 24 * 3600 * 1000

@@ -8,9 +8,9 @@ import structlog
 
 from shared.clock import Clock, system_clock
 from shared.errors import Fatal, Transient
-from shared.jwks import SigningKey, SkippedKey, read_key_set
-from shared.key_memory import KeyMemory, RememberedKey, settle
-from shared.key_sources import KeySetSource
+from shared.identity.jwks import SigningKey, SkippedKey, read_key_set
+from shared.identity.key_memory import KeyMemory, RememberedKey, settle
+from shared.identity.key_sources import KeySetSource
 
 #: The least time between two refetches that unknown kids cause, in milliseconds. Source: contracts, "Tokens".
 REFETCH_MS = 10_000

@@ -1,4 +1,4 @@
-"""Who sent it: identity comes from a verified token in the header `authorization`, and from nothing else."""
+"""Verifies tokens of one issuer for one audience: the header, the signature, the claims, the moment."""
 
 import asyncio
 import math
@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 
-from shared.claims import ClaimRules, Identity, Proven
 from shared.contracts.envelope import Headers
 from shared.errors import Transient
-from shared.signing_keys import KeySet
-from shared.tokens import NotAuthenticated, Reason, SignedToken, UnknownKey, read_token
-
-__all__ = ["Identity", "NotAuthenticated", "Reason", "TokenVerifier", "UnknownKey", "bearer"]
+from shared.identity.claims import ClaimRules, Identity, Proven
+from shared.identity.signing_keys import KeySet
+from shared.identity.tokens import NotAuthenticated, Reason, SignedToken, UnknownKey, read_token
 
 #: The largest header value that is read, in bytes. Source: contracts, "Tokens".
 MAX_BYTES = 8 * 1024

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from shared.contracts.values import Id
-from shared.tokens import NotAuthenticated, Reason
+from shared.identity.tokens import NotAuthenticated, Reason
 
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 
