@@ -7,6 +7,7 @@ contract says for each header what follows from that.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -107,5 +108,10 @@ def write(*, event_type: str, event_id: str, source: str, time: int, cause: Caus
 
 def rfc3339(epoch_millis: int) -> str:
     """Epoch milliseconds as an RFC 3339 timestamp in UTC, always with three decimals."""
-    whole = datetime.fromtimestamp(epoch_millis // 1000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{epoch_millis % 1000:03d}Z"
+    return f"{_second(epoch_millis // 1000)}.{epoch_millis % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(epoch_seconds: int) -> str:
+    """A whole second; kept, because the records of a batch share a few of them and formatting is dear."""
+    return f"{datetime.fromtimestamp(epoch_seconds, UTC):%Y-%m-%dT%H:%M:%S}"
