@@ -75,8 +75,10 @@ async def test_its_metrics_are_there_from_the_start(http: httpx.AsyncClient, met
 async def test_drift_is_counted_in_the_background_without_looking_at_certificates(
     service: Service, store: FakeRecalculatorStore, registry: CollectorRegistry
 ) -> None:
-    await store.complete("learner-1", "lesson-0")
     await store.enroll("enrollment-2", "learner-2", "course-1")
+    await store.complete("learner-2", *[f"lesson-{n}" for n in range(4)])
+    await recalculate_enrollments(["enrollment-2"], store)
+    await store.complete("learner-1", "lesson-0")
 
     await in_the_background(service, "drift")
     assert registry.get_sample_value("lesson_progress_drift_enrollments") == 1

@@ -43,7 +43,9 @@ async def test_unfinished_sweeps_of_an_earlier_process_are_taken_up_at_once(
 ) -> None:
     await store.request_sweeps({"course-1": NOW})
 
-    await Recalculating(log, store, clock).sweeps.run()
+    successor = Recalculating(log, store, clock)
+    assert successor.requested.is_set()
+    await successor.sweeps.run()
 
     assert len(published(log, ENROLLMENT_PROGRESSED)) == 5
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.recalculator.app import Difference, Drift, build_auditor
-from services.recalculator.domain import Progress, Recalculated
+from services.recalculator.domain import Fact, Progress, Recalculated, recalculate
 from services.recalculator.handlers import recalculate_enrollments
 from services.recalculator.settings import RecalculatorSettings, Settings
 from tests.support.fakes_recalculator import ENROLLED_AT
@@ -59,13 +59,12 @@ async def test_absent_null_and_zero_read_the_same_and_can_be_replaced(
 
 
 async def test_a_completed_at_that_is_there_is_not_replaced_even_under_the_same_revision(real: RealWorld) -> None:
-    enrollment = (await real.store.enrollments(["enrollment-1"]))["enrollment-1"]
+    new = (await real.store.enrollments(["enrollment-1"]))["enrollment-1"]
     await real.db["enrollments"].update_one({"_id": "enrollment-1"}, {"$set": {"completedAt": NOW - 9}})
-    await real.platform.complete("learner-1", "lesson-1")
-    late = (await recalculate_enrollments(["enrollment-1"], real.store))["enrollment-1"].after
 
-    assert late.progress.completed_at == NOW - 9
-    assert not await real.store.save([Recalculated(enrollment, late)])
+    assert not await real.store.save([Recalculated(new, recalculate(new, {"lesson-0"}, [Fact("lesson-0", NOW)]))])
+    found = await recalculate_enrollments(["enrollment-1"], real.store)
+    assert found["enrollment-1"].after.progress.completed_at == NOW - 9
 
 
 async def test_a_sweep_is_one_document_a_course(real: RealWorld) -> None:

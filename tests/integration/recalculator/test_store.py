@@ -172,6 +172,15 @@ class TestSweeps:
         assert not await world.store.advance_sweep(moved, "enrollment-3", NOW)
         assert await world.store.open_sweeps(10) == [Sweep("course-1", NOW + 5, 2)]
 
+    async def test_a_newer_change_takes_it_away_from_whoever_has_only_begun(self, world: World) -> None:
+        await world.store.request_sweeps({"course-1": NOW})
+        [sweep] = await world.store.open_sweeps(10)
+        await world.store.request_sweeps({"course-1": NOW})
+
+        assert not await world.store.advance_sweep(sweep, "enrollment-2", None)
+        assert not await world.store.advance_sweep(sweep, None, NOW)
+        assert await world.store.open_sweeps(10) == [Sweep("course-1", NOW, 2)]
+
     async def test_a_change_opens_a_finished_one_again_and_its_time_never_goes_back(self, world: World) -> None:
         await world.store.request_sweeps({"course-1": NOW})
         [sweep] = await world.store.open_sweeps(10)

@@ -13,7 +13,7 @@ WRITE_CONFLICT, REFUSED_DOCUMENT, WRITE_CONCERN_TIMED_OUT = 112, 121, 64
 
 def raised(failure: Exception) -> type[Exception]:
     """The class of error that the service sees."""
-    with pytest.raises(Exception) as seen, translated():  # noqa: B017, PT011 - its class is what is asked for
+    with pytest.raises(Exception) as seen, translated():  # noqa: PT011 - its class is what is asked for
         raise failure
     return seen.type
 
