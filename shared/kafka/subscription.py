@@ -7,6 +7,7 @@ commits positions, and both would lose records. Source: reliability, "Known fact
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,14 +20,16 @@ from prometheus_client import CollectorRegistry
 
 from shared.errors import Fatal
 from shared.kafka.consume import ConsumeLoop
+from shared.kafka.decoding import accept_any_header_name
+from shared.kafka.fetching import IsolatingConsumer
 from shared.kafka.offsets import Offsets
 from shared.kafka.records import Record
 from shared.settings import KafkaSettings
 
 _log = structlog.get_logger()
 
-#: The library sleeps as long again after a fetch that found nothing; a fetch of a day finds something.
-_FETCH_MS = 86_400_000
+#: How long one fetch waits; our consumer's `getmany` then waits again, and never answers that it found nothing.
+_FETCH_MS = 60_000
 #: How long a rebalance waits for a running batch before its records are left to redelivery.
 _REVOKE_SECONDS = 3.0
 #: A batch that runs longer than this makes the service no longer live.
@@ -56,7 +59,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._idle = asyncio.Event()
         self._idle.set()
         self._committing: asyncio.Task[None] | None = None
-        self._broker = KafkaBroker(
+        self._broker = _Broker(
             settings.bootstrap_servers.split(","),
             client_id=f"lesson-progress-{service}",
             apply_types=False,
@@ -104,6 +107,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def start(self) -> None:
         """Join the group and begin; the first batches arrive from now on."""
+        accept_any_header_name()
         await self._broker.start()
         self._committing = asyncio.create_task(self._offsets.run(self))
 
@@ -163,6 +167,13 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     def _give_up(self, failure: Fatal) -> None:
         self._draining = True
         self._fatal(failure)
+
+
+class _Broker(KafkaBroker):
+    async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
+        options: dict[str, Any] = (await super()._connect()).keywords  # type: ignore[attr-defined]
+        self.config.broker_config.builder = partial(IsolatingConsumer, **options)
+        return self.config.broker_config.builder
 
 
 async def _parse(records: Sequence[Record]) -> KafkaMessage:
