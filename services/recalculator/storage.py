@@ -24,8 +24,8 @@ _STATE = (
     "completedAt",
     "revision",
 )
-#: Lesson ids one query may name (a query's document is limited to 16 MiB); with more, it names the learners alone.
-_LESSONS_NAMED = 10_000
+#: Lesson ids one query names at most: with more, the learners' records of other courses cost less than their names do.
+_LESSONS_NAMED = 1_000
 _RATIOS_MS = 10_000
 
 
