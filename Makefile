@@ -6,9 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 REPORT ?=
-SECANTUS_VERSION := 0.5.3-beta.196
-SECANTUS_ROOT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lesson-progress/secantus
-SECANTUSD := $(or $(LESSON_PROGRESS_SECANTUSD),$(SECANTUS_ROOT)/bin/secantusd-rs)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup demo test test-real parts bench lint format lock clean
@@ -34,9 +31,8 @@ test: $(INSTALLED) ## Everything that runs on the embedded stack
 test-real: $(INSTALLED) ## The same suites and more on Apache Kafka and the Rust database server
 	pytest -q --stack kafka -m "not bench" tests/integration tests/e2e
 
-parts: ## Build what test-real needs and Maven does not fetch: the Rust database server (cargo, once, in ~/.cache)
-	@if [ -x "$(SECANTUSD)" ]; then echo "$(SECANTUSD) is there"; \
-	else cargo install secantus-mdb --version $(SECANTUS_VERSION) --ignore-rust-version --root "$(SECANTUS_ROOT)"; fi
+parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven) and the Rust database server (cargo)
+	$(BIN)/python -m ops.stacks.fetch
 
 bench: $(INSTALLED) ## Benchmarks on real parts, beside a hand-tuned baseline (REPORT=FILE writes the figures)
 	$(BIN)/python -m tests.bench $(if $(REPORT),--report $(REPORT))

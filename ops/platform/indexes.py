@@ -11,7 +11,7 @@ _INDEXES = {
     "lessons": [IndexModel([("moduleId", ASCENDING), ("order", ASCENDING)])],
     "enrollments": [
         IndexModel([("userId", ASCENDING), ("courseId", ASCENDING)], unique=True),
-        IndexModel([("courseId", ASCENDING)]),
+        IndexModel([("courseId", ASCENDING), ("_id", ASCENDING)]),
     ],
 }
 
