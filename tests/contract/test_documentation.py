@@ -1,5 +1,6 @@
 """What the documents say is so: blocks that are generated, names, links, commands, and the checks of decisions."""
 
+import os
 import re
 import time
 from importlib import import_module
@@ -16,7 +17,7 @@ from shared.contracts import rejections
 from shared.contracts.rejections import Rejection
 from shared.contracts.topics import SERVICES, TOPICS
 from shared.settings import ServiceSettings, listing
-from tests.support.readme import blocks
+from tests.support.readme import Failed, Reader, blocks
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -157,6 +158,35 @@ def test_every_decision_names_checks_that_exist(decision: Path) -> None:
 
 def test_decisions_are_numbered_without_a_gap() -> None:
     assert [int(decision.name[:4]) for decision in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+@pytest.mark.parametrize(
+    ("block", "story"),
+    [
+        ("```bash run\necho said; false\n```\n", "line 2: ended with exit code 1\n$ echo said; false\nsaid\n"),
+        ("```bash run exit=3\nexit 2\n```\n", "ended with exit code 2"),
+        ("```bash run seconds=0.1\nsleep 30\n```\n", "took longer than 0 s"),
+        ("```bash background until=never\nexit 4\n```\n", "ended with exit code 4"),
+        ("```bash background until=never seconds=0.1\nsleep 30\n```\n", "made no never within 0 s"),
+        ("```bash background until=there\ntouch there\n```\n```bash run\nsleep 0.5\n```\n", "ended by itself"),
+    ],
+)
+def test_a_document_that_promises_too_much_is_told_where_and_why(tmp_path: Path, block: str, story: str) -> None:
+    with pytest.raises(Failed, match=re.escape(story)):
+        Reader(tmp_path, tmp_path).follow(block)
+
+
+def test_a_document_is_followed_in_order_and_nothing_it_started_is_left(tmp_path: Path) -> None:
+    server = "```bash background until=pid\necho $$ > pid; exec sleep 60\n```\n"
+    file = "```python save=hello.py\nprint('hello')\n```\n```bash\nexit 9\n```\n"
+    done = Reader(tmp_path, tmp_path).follow(
+        server + file + "```bash run\npython3 hello.py > heard; kill -0 $(cat pid)\n```\n"
+    )
+
+    assert done == 3
+    assert (tmp_path / "heard").read_text() == "hello\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 # What decisions promise, where nothing else checks it.
