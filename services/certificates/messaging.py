@@ -137,7 +137,7 @@ def _follows_from_a_command(received: Received[Handled]) -> bool:
 def _word(made: Made) -> str:
     if made.issued:
         return "issued"
-    if made.certificate.failure is not None:
+    if made.failed or made.certificate.status == "failed":
         return "failed"
     if made.certificate.status == "revoked":
         return "revoked"
@@ -154,9 +154,10 @@ def _requested(certificate: Certificate) -> CertificateRequested:
 
 def _in_order(certificate: Certificate, notifications: Sequence[Notification], links: Links) -> list[Event]:
     """Everything the stored documents say, the last word last: always the same events, on every handling."""
-    events = [notification_created(notification) for notification in notifications]
+    events = []
     if certificate.issued_at is not None:
-        events.insert(1, certificate_issued(certificate, certificate.issued_at, links))
+        events.append(certificate_issued(certificate, certificate.issued_at, links))
+    events += [notification_created(notification) for notification in notifications]
     if certificate.status == "revoked":
         events.append(certificate_revoked(certificate))
     return events

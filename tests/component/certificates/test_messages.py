@@ -211,6 +211,20 @@ class TestMakingAgain:
         assert replies(log) == [("certificate.requested.v1", {"certificateId": "certificate-1", "status": "failed"})]
         assert store.stored[ONE].status == ("issued" if issued_before else "failed")
 
+    async def test_a_failed_attempt_at_an_issued_one_is_forgotten_by_the_next_completion(
+        self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+    ) -> None:
+        log.add(course_completed())
+        await certificates.process.run()
+        store.users.clear()
+        log.add(generate())
+        await certificates.process.run()
+        log.add(course_completed())
+
+        await certificates.process.run()
+
+        assert certificates.process.names == ["issued", "failed", "issued_before"]
+
     @pytest.mark.parametrize("enrollment_id", ["unknown", "enrollment-2"])
     async def test_without_a_completed_enrollment_the_answer_is_404(
         self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore, enrollment_id: str
