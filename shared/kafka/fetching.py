@@ -51,15 +51,22 @@ class IsolatingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         while True:
             if batch := await self._fill({}, partitions, limit):
                 return batch
-            try:
-                # Where one record is asked for, the library drains no second partition: nothing is lost if it raises.
-                batch = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=1)
-            except Exception as failure:
-                if not _is_of_the_data(failure):
-                    raise
-                await asyncio.sleep(_BREATH_SECONDS)
-            if batch:
+            if batch := await self._first(partitions, timeout_ms):
                 return await self._fill(batch, partitions, limit - 1)
+
+    async def _first(self, partitions: Sequence[TopicPartition], timeout_ms: int) -> Batch:
+        try:
+            # Where one record is asked for, the library drains no second partition: nothing is lost if it raises.
+            first: Batch = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=1)
+        except Exception as failure:
+            if not _is_of_the_data(failure):
+                raise
+            # Which partition it was shows when each is read alone, once its broken fetch is dropped and repeated.
+            _log.warning("fetch.unreadable", error=type(failure).__name__)
+            first = await self._fill({}, partitions, 1)
+            if not first:
+                await asyncio.sleep(_BREATH_SECONDS)
+        return first
 
     async def _fill(self, batch: Batch, partitions: Sequence[TopicPartition], room: int) -> Batch:
         for partition in self._in_turn(partitions):

@@ -75,8 +75,10 @@ class Broker:
     records: Any = MemoryRecords
 
     def __init__(self) -> None:
-        self.written: dict[TopicPartition, list[bytes]] = {p: [] for p in PARTITIONS}
-        self.states = {p: SimpleNamespace(position=0, paused=False, consumed_to=self._moving(p)) for p in PARTITIONS}
+        self.written: dict[TopicPartition, list[bytes]] = {p: [] for p in sorted(PARTITIONS)}
+        self.states = {
+            p: SimpleNamespace(position=0, paused=False, consumed_to=self._moving(p)) for p in sorted(PARTITIONS)
+        }
         self.fetched: dict[TopicPartition, Any] = {}
         self.failures: list[Exception] = []
         self.asked: list[tuple[tuple[TopicPartition, ...], int]] = []
@@ -215,7 +217,9 @@ async def test_a_partition_that_cannot_be_read_loses_no_record_of_any_other(
     assert await taken(consumer, 1) == {0: ["a3"]}
 
 
-async def test_an_unreadable_partition_rests_and_is_tried_again(broker: Broker, consumer: Consumer) -> None:
+@pytest.mark.parametrize("start", range(3))
+async def test_an_unreadable_partition_rests_and_is_tried_again(broker: Broker, consumer: Consumer, start: int) -> None:
+    consumer._turn = start
     broker.write(P1, damaged(0, "b0"))
     reading = asyncio.create_task(consumer.getmany(max_records=100))
     await eventually(lambda: len(consumer.rested) >= 2)
