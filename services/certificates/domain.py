@@ -15,8 +15,6 @@ REVOKED = Rejection(410, "The certificate was revoked", "revoked")
 WITHOUT_PDF = Rejection(404, "The certificate was issued without a PDF", "without_pdf")
 
 KINDS: tuple[NotificationKind, ...] = ("course_completed", "certificate_ready")
-#: What no handling leaves behind, unless it is to be repeated.
-UNFINISHED: frozenset[CertificateStatus] = frozenset({"pending", "rendered"})
 
 #: Why a certificate could not be made; the other codes are the typesetter's.
 USER_MISSING = "user_missing"

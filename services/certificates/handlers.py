@@ -8,7 +8,6 @@ from services.certificates.domain import (
     KINDS,
     MOST_ATTEMPTS,
     RENDER_FAILED,
-    UNFINISHED,
     Certificate,
     Enrollment,
     Failure,
@@ -110,7 +109,7 @@ class CertificateIssuer:
                 issued=claims[key].certificate.issued_at is None and (certificate.issued_at or 0) >= started,
                 failed=certificate.failure is not None and (claims[key].new or key in makings),
                 retried=key in makings and not claims[key].new,
-                waits=waits.get(key) or (ChangedMeanwhile() if certificate.status in UNFINISHED else None),
+                waits=waits.get(key),
             )
             for key, certificate in certificates.items()
         }

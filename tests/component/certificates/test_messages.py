@@ -298,6 +298,17 @@ class TestRevocation:
         ]
         assert replies(log)[-1][1] == {"certificateId": "certificate-1", "status": "revoked"}
 
+    async def test_in_a_batch_it_comes_first_and_has_the_last_word(
+        self, certificates: Certifying, log: FakeLog
+    ) -> None:
+        log.add(course_completed())
+        await certificates.process.run()
+        log.add(course_completed(), revoke())
+
+        await certificates.process.run()
+
+        assert published(log, CERTIFICATE_ISSUED)[-1][0] == "certificate.revoked.v1"
+
     async def test_it_waits_for_no_page(
         self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
     ) -> None:

@@ -1,5 +1,6 @@
 """What every store of certificates does, the one in memory and the real one alike."""
 
+import asyncio
 from dataclasses import replace
 
 from services.certificates.domain import Certificate, Notification, PdfFile, Revocation
@@ -170,6 +171,15 @@ async def test_an_email_is_due_from_its_moment_on_and_one_replica_s_at_a_time(wo
     again = await world.store.next_email(NOW + 10, NOW + 20)
 
     assert (early, taken, refused, again) == (None, (TOLD, "ada@example.org"), None, (TOLD, "ada@example.org"))
+
+
+async def test_replicas_that_look_at_the_same_moment_share_what_is_due(world: World) -> None:
+    due = {f"n-{number}" for number in range(6)}
+    await world.store.tell([replace(TOLD, notification_id=key) for key in due], email_due=NOW)
+
+    taken = await asyncio.gather(*(world.store.next_email(NOW, NOW + 10) for _ in range(9)))
+
+    assert sorted(email[0].notification_id for email in taken if email is not None) == sorted(due)
 
 
 async def test_an_email_that_was_accepted_or_given_up_is_due_no_more(world: World) -> None:

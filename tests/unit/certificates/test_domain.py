@@ -72,6 +72,13 @@ def test_an_issued_certificate_that_cannot_be_made_again_stays_as_it_was() -> No
     assert after == replace(ISSUED, failure="glyph_missing")
 
 
+def test_an_issued_certificate_whose_user_is_gone_keeps_the_name_it_was_issued_with() -> None:
+    remade = making(ISSUED, replace(ADA, recipient_name=None), NOW, new=True, again=True)
+
+    assert remade is not None
+    assert remade.draft == replace(ISSUED, failure="user_missing")
+
+
 def test_an_issued_certificate_that_is_made_again_keeps_its_id_its_moment_and_stays_issued() -> None:
     remade = making(ISSUED, replace(ADA, recipient_name="Ada King"), NOW, new=True, again=True)
     assert remade is not None

@@ -360,6 +360,23 @@ async def test_who_was_overtaken_in_making_again_looks_again() -> None:
     assert store.stored[ONE].recipient_name == "Ada Byron"
 
 
+async def test_a_certificate_revoked_while_it_was_made_again_stays_revoked_and_nothing_waits() -> None:
+    store = academy()
+    before = await issued(store)
+    await store.user("learner-1", "Ada King")
+
+    def revoke_it(call: str) -> None:
+        if call == "keep":
+            store.stored[ONE] = replace(before, status="revoked", revoked_at=NOW)
+
+    store.meanwhile = revoke_it
+    made = (await issuer(store).issue([ONE], again={ONE}))[ONE]
+
+    assert made.waits is None
+    assert store.stored[ONE] == replace(before, status="revoked", revoked_at=NOW)
+    assert before.file_id in store.files
+
+
 async def test_a_file_that_another_replica_pointed_at_while_it_was_removed_is_made_again() -> None:
     store = academy()
     before = await issued(store)
