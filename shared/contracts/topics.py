@@ -16,9 +16,11 @@ DEAD_LETTER_BYTES = 4 * _MIB
 Service = Literal["progress", "recalculator", "certificates"]
 SERVICES: tuple[Service, ...] = ("progress", "recalculator", "certificates")
 
-#: What every topic needs: the broker's own clock, and no majority that forgets.
+#: What every topic needs: the broker's own clock, no majority that forgets, and records as they are: compressed ones
+#: may be far larger than the topic's limit, and need codecs that a consumer may not have.
 _SAFETY = {
     "message.timestamp.type": "LogAppendTime",
+    "compression.type": "uncompressed",
     "unclean.leader.election.enable": "false",
     "cleanup.policy": "delete",
 }
