@@ -1,6 +1,6 @@
 """What it means to complete a lesson. Pure: no I/O, no framework."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from shared.contracts.ids import progress_id
@@ -82,6 +82,35 @@ def complete(command: Command, lesson: Lesson | None, enrollment: Enrollment | N
         enrollment_id=enrollment.enrollment_id,
         completed_at=command.at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module's place in its course."""
+
+    module_id: str
+    order: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLesson:
+    """A lesson's place in its module."""
+
+    lesson_id: str
+    module_id: str
+    order: int
+    is_preview: bool
+
+
+def counted_lessons(modules: Iterable[Module], lessons: Iterable[PlacedLesson]) -> list[str]:
+    """The lessons of these modules that count, in course order: modules by order, lessons by order, ties by id.
+
+    Modules never interleave, even when their orders are the same. Source: AC-101.5; contracts, "HTTP".
+    """
+    place = {module.module_id: (module.order, module.module_id) for module in modules}
+    counted = [lesson for lesson in lessons if not lesson.is_preview and lesson.module_id in place]
+    counted.sort(key=lambda lesson: (place[lesson.module_id], lesson.order, lesson.lesson_id))
+    return [lesson.lesson_id for lesson in counted]
 
 
 @dataclass(frozen=True, slots=True)

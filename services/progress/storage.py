@@ -6,7 +6,16 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel
 from pymongo.errors import BulkWriteError
 
-from services.progress.domain import Completion, CourseProgress, Enrollment, Lesson, Recorded
+from services.progress.domain import (
+    Completion,
+    CourseProgress,
+    Enrollment,
+    Lesson,
+    Module,
+    PlacedLesson,
+    Recorded,
+    counted_lessons,
+)
 from services.progress.ports import LearnerInCourse
 from shared.errors import Transient
 from shared.mongo.batches import Batches
@@ -91,15 +100,17 @@ class MongoProgressStore:
         return CourseProgress(enrollment["_id"], lesson_ids, {d["lessonId"] for d in records})
 
     async def _lesson_ids(self, course_id: str) -> list[str]:
-        """The lessons that count, in course order: modules by order, lessons by order, ties by id."""
         modules = await self._modules.find({"courseId": course_id}, {"order": 1}).to_list(None)
-        place = {d["_id"]: (d.get("order", 0), d["_id"]) for d in modules}
         lessons = await self._lessons.find(
-            {"moduleId": {"$in": list(place)}}, {"moduleId": 1, "order": 1, "isPreview": 1}
+            {"moduleId": {"$in": [d["_id"] for d in modules]}}, {"moduleId": 1, "order": 1, "isPreview": 1}
         ).to_list(None)
-        counted = [d for d in lessons if not d.get("isPreview", False)]
-        counted.sort(key=lambda d: (place[d["moduleId"]], d.get("order", 0), d["_id"]))
-        return [d["_id"] for d in counted]
+        return counted_lessons(
+            (Module(d["_id"], d.get("order", 0)) for d in modules),
+            (
+                PlacedLesson(d["_id"], d["moduleId"], d.get("order", 0), bool(d.get("isPreview", False)))
+                for d in lessons
+            ),
+        )
 
 
 def _stored_before(partial: BulkWriteError) -> list[str]:
