@@ -10,9 +10,6 @@ from shared.contracts.rejections import Rejection
 from shared.errors import Permanent
 
 CERTIFICATE_NOT_FOUND = Rejection(404, "Certificate not found", "certificate_not_found")
-NOT_ISSUED_YET = Rejection(409, "The certificate is not issued yet", "not_issued_yet")
-REVOKED = Rejection(410, "The certificate was revoked", "revoked")
-WITHOUT_PDF = Rejection(404, "The certificate was issued without a PDF", "without_pdf")
 
 KINDS: tuple[NotificationKind, ...] = ("course_completed", "certificate_ready")
 
@@ -191,15 +188,6 @@ def making(
         return None
     before = stored if new else replace(stored, attempts=stored.attempts + 1)
     return Making(before, before.worded(particulars) if again else before, completed_at, again)
-
-
-def withheld(certificate: Certificate | None) -> Rejection:
-    """Why a PDF is not handed out."""
-    if certificate is None:
-        return CERTIFICATE_NOT_FOUND
-    if certificate.status == "revoked":
-        return REVOKED
-    return WITHOUT_PDF if certificate.status == "issued" else NOT_ISSUED_YET
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from services.certificates.domain import (
     course_completed,
     making,
     new_certificate,
-    withheld,
 )
 from services.certificates.ports import (
     CertificateStore,
@@ -34,7 +33,6 @@ from services.certificates.ports import (
 )
 from shared.clock import Clock
 from shared.contracts.ids import notification_id
-from shared.contracts.rejections import Rejection
 from shared.errors import Permanent, Transient
 
 #: How often a PDF that was replaced while it was asked for is looked up again.
@@ -95,8 +93,7 @@ class CertificateIssuer:
         if not completed:
             return {}
         told, claims, makings = await self._claim(completed, again)
-        certificates = {key: claim.certificate for key, claim in claims.items()}
-        certificates |= {key: one.before for key, one in makings.items()}
+        certificates = {key: makings[key].before if key in makings else c.certificate for key, c in claims.items()}
         advanced, waits = await self._make(makings)
         certificates |= advanced
         certificates |= await self._issue(certificates.values())
@@ -127,19 +124,11 @@ class CertificateIssuer:
         claims = await self.store.claim(
             [new_certificate(self.new_id(), e, particulars[e.enrollment_id]) for e in enrollments]
         )
-        makings = {
-            key: todo
-            for key, claim in claims.items()
-            if (
-                todo := making(
-                    claim.certificate,
-                    particulars[key],
-                    completed[key].completed_at,
-                    new=claim.new,
-                    again=key in again,
-                )
-            )
-        }
+        makings = {}
+        for key, claim in claims.items():
+            at, remake = completed[key].completed_at, key in again
+            if todo := making(claim.certificate, particulars[key], at, new=claim.new, again=remake):
+                makings[key] = todo
         await self.store.begin_again([m.before.certificate_id for key, m in makings.items() if not claims[key].new])
         return dict(told), claims, makings
 
@@ -160,11 +149,12 @@ class CertificateIssuer:
     async def _pages(self, makings: Sequence[Making]) -> list[PdfFile | Failure | Transient | None]:
         if self.typesetter is None:
             return [None] * len(makings)
-        pages = await _typeset(makings, self.typesetter)
-        return [
-            PdfFile.of(one.draft, page) if isinstance(page, bytes) else _judged(one, page)
-            for one, page in zip(makings, pages, strict=True)
-        ]
+        pages: list[PdfFile | Failure | Transient | None] = []
+        for one, page in zip(makings, await _typeset(makings, self.typesetter), strict=True):
+            to_blame = isinstance(page, EndsWorkers) and one.before.attempts >= MOST_ATTEMPTS
+            made = PdfFile.of(one.draft, page) if isinstance(page, bytes) else page
+            pages.append(Failure(RENDER_FAILED) if to_blame else made)
+        return pages
 
     async def _tidy(self, remade: Mapping[str, Certificate], stored: Mapping[str, Certificate]) -> dict[str, Transient]:
         """Remove the files that were replaced; answers who was overtaken by another replica and must look again."""
@@ -189,11 +179,6 @@ class CertificateIssuer:
         withdrawn = [c.enrollment_id for c in certificates if c.status == "revoked"]
         told = await self.store.told([notification_id("certificate_ready", key) for key in withdrawn])
         return {**told, **await self.store.tell(ready, email_due=self.clock() if self.emails else None)}
-
-
-def _judged(making: Making, page: Failure | Transient) -> Failure | Transient:
-    to_blame = isinstance(page, EndsWorkers) and making.before.attempts >= MOST_ATTEMPTS
-    return Failure(RENDER_FAILED) if to_blame else page
 
 
 async def _typeset(makings: Sequence[Making], typesetter: Typesetter) -> list[bytes | Failure | Transient]:
@@ -237,8 +222,8 @@ async def revoke(revocations: Mapping[str, Revocation], store: CertificateStore)
     }
 
 
-async def pdf_of(certificate_id: str, store: CertificateStore) -> bytes | Rejection:
-    """The PDF that anyone who knows the id may have, or why there is none.
+async def download(certificate_id: str, store: CertificateStore) -> tuple[Certificate | None, bytes | None]:
+    """A certificate, and its PDF where there is one that anyone who knows the id may have.
 
     Raises:
         Transient: it should be there and is not.
@@ -246,9 +231,9 @@ async def pdf_of(certificate_id: str, store: CertificateStore) -> bytes | Reject
     for _ in range(_LOOKS):
         certificate = await store.certificate(certificate_id)
         if certificate is None or certificate.file_id is None or certificate.status != "issued":
-            return withheld(certificate)
+            return certificate, None
         if (pdf := await store.pdf(certificate.file_id)) is not None:
-            return pdf
+            return certificate, pdf
     raise Transient("the certificate's file is not there")
 
 
@@ -260,13 +245,9 @@ async def send_due_emails(store: NotificationStore, sender: EmailSender, clock: 
     """
     while (due := await store.next_email(clock(), clock() + EMAIL_LEASE_MS)) is not None:
         notification, address = due
-        accepted = address is not None and await _accepted(notification, address, sender)
-        await store.emailed(notification.notification_id, clock() if accepted else None)
-
-
-async def _accepted(notification: Notification, address: str, sender: EmailSender) -> bool:
-    try:
-        await sender.send(notification, address)
-    except Permanent:
-        return False
-    return True
+        accepted_at = None
+        with suppress(Permanent):
+            if address is not None:
+                await sender.send(notification, address)
+                accepted_at = clock()
+        await store.emailed(notification.notification_id, accepted_at)

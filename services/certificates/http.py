@@ -1,5 +1,6 @@
 """The HTTP side of certificates: anyone who knows a certificate's id may check and download it; no rules."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -7,11 +8,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
 
-from services.certificates.domain import CERTIFICATE_NOT_FOUND, Certificate, Links
-from services.certificates.handlers import pdf_of
+from services.certificates.domain import Certificate, Links
+from services.certificates.handlers import download
 from services.certificates.ports import CertificateStore
 from shared.contracts.certificates import CertificateStatus
-from shared.contracts.rejections import Rejection
 from shared.contracts.values import Message
 from shared.problems import Problem
 
@@ -43,7 +43,7 @@ def router(store: CertificateStore, links: Links) -> APIRouter:
     async def certificate(certificate_id: CertificateId, response: Response) -> CertificateAnswer:
         found = await store.certificate(certificate_id)
         if found is None:
-            raise _problem(CERTIFICATE_NOT_FOUND)
+            raise _unknown()
         response.headers.update(_NO_STORE)
         return _answer(found, links)
 
@@ -59,17 +59,28 @@ def router(store: CertificateStore, links: Links) -> APIRouter:
         },
     )
     async def pdf(certificate_id: CertificateId) -> Response:
-        found = await pdf_of(certificate_id, store)
-        if isinstance(found, Rejection):
-            raise _problem(found)
+        certificate, data = await download(certificate_id, store)
+        if data is None:
+            raise _withheld(certificate)
         named = {"Content-Disposition": f'inline; filename="certificate-{certificate_id}.pdf"'}
-        return Response(found, media_type="application/pdf", headers=_NO_STORE | named)
+        return Response(data, media_type="application/pdf", headers=_NO_STORE | named)
 
     return routes
 
 
-def _problem(rejection: Rejection) -> Problem:
-    return Problem(rejection.code, rejection.reason, headers=dict(_NO_STORE))
+def _withheld(certificate: Certificate | None) -> Problem:
+    """Why a PDF is not handed out."""
+    if certificate is None:
+        return _unknown()
+    if certificate.status == "revoked":
+        return Problem(HTTPStatus.GONE, "The certificate was revoked", headers=_NO_STORE)
+    if certificate.status != "issued":
+        return Problem(HTTPStatus.CONFLICT, "The certificate is not issued yet", headers=_NO_STORE)
+    return Problem(HTTPStatus.NOT_FOUND, "The certificate was issued without a PDF", headers=_NO_STORE)
+
+
+def _unknown() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "Certificate not found", headers=_NO_STORE)
 
 
 def _answer(certificate: Certificate, links: Links) -> CertificateAnswer:

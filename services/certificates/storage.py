@@ -8,8 +8,7 @@ from typing import Any
 from bson import ObjectId
 from gridfs.errors import GridFSError
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
-from pymongo import ASCENDING, IndexModel, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo import ASCENDING, IndexModel, UpdateMany
 
 from services.certificates.domain import Certificate, Enrollment, Notification, Particulars, PdfFile
 from services.certificates.ports import Change, Claim
@@ -20,7 +19,6 @@ from shared.settings import MongoSettings
 
 _CERTIFICATES = "certificates"
 _NOTIFICATIONS = "notifications"
-_DUPLICATE_KEY = 11000
 #: The bytes a chunk of a GridFS file holds (GridFS specification); our PDFs have one.
 _CHUNK_BYTES = 255 * 1024
 
@@ -102,7 +100,7 @@ class MongoStore:
 
     async def claim(self, certificates: Sequence[Certificate]) -> Mapping[str, Claim]:
         """Store each certificate unless its enrollment has one: the unique index decides, the rest is read back."""
-        refused = await self._insert(_CERTIFICATES, [_document(c) for c in certificates])
+        refused = await self._batches.insert(_CERTIFICATES, [_document(c) for c in certificates])
         stored = await self.certificates([d["enrollmentId"] for d in refused])
         if len(stored) != len(refused):
             raise Transient("a certificate that exists cannot be read yet")
@@ -122,19 +120,21 @@ class MongoStore:
 
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         """Count one more attempt of each."""
-        await self._update([UpdateOne({"_id": key}, {"$inc": {"attempts": 1}}) for key in certificate_ids])
+        if certificate_ids:
+            chosen = {"_id": {"$in": list(certificate_ids)}}
+            await self._batches.update(_CERTIFICATES, [UpdateMany(chosen, {"$inc": {"attempts": 1}})])
 
     async def advance(self, changes: Sequence[Change]) -> Mapping[str, Certificate]:
         """Make each change where it still applies; where one was overtaken, all of them are read back."""
-        matched = await self._update([_update(change) for change in changes])
+        matched = await self._batches.update(_CERTIFICATES, _updates(changes)) if changes else 0
         after = {change.after.enrollment_id: change.after for change in changes}
         return after if matched == len(changes) else await self.certificates(after)
 
     async def keep(self, files: Sequence[PdfFile]) -> None:
         """Store each file once, as any GridFS client reads it; all of them in two inserts, the chunks first."""
         now = datetime.now(UTC)
-        await self._insert("fs.chunks", [chunk for file in files for chunk in _chunks(file)])
-        await self._insert("fs.files", [_file(file, now) for file in files])
+        await self._batches.insert("fs.chunks", [chunk for file in files for chunk in _chunks(file)])
+        await self._batches.insert("fs.files", [_file(file, now) for file in files])
 
     async def discard(self, file_ids: Collection[str]) -> None:
         """Remove files; one that is not there is removed already."""
@@ -158,7 +158,7 @@ class MongoStore:
         """Store each notification once; those that are there already are read back."""
         due = {} if email_due is None else {"emailDue": email_due}
         documents = [{name: getattr(n, field) for field, name in _NOTIFICATION.items()} | due for n in notifications]
-        refused = await self._insert(_NOTIFICATIONS, documents)
+        refused = await self._batches.insert(_NOTIFICATIONS, documents)
         before = await self.told([document["_id"] for document in refused])
         if len(before) != len(refused):
             raise Transient("a notification that exists cannot be read yet")
@@ -185,45 +185,34 @@ class MongoStore:
         with translated():
             await self._notifications.update_one({"_id": notification_id}, {**noted, "$unset": {"emailDue": 1}})
 
-    async def _update(self, updates: Sequence[UpdateOne]) -> int:
-        return await self._batches.update(_CERTIFICATES, updates) if updates else 0
-
-    async def _insert(self, collection: str, documents: Sequence[Document]) -> list[Document]:
-        """Insert what is new; answers the documents that were refused because theirs is there already.
-
-        Raises:
-            Transient: the database cannot say whether it stored them.
-            BulkWriteError: another refusal.
-        """
-        if not documents:
-            return []
-        with translated():
-            try:
-                await self._db[collection].insert_many(documents, ordered=False)
-            except BulkWriteError as partial:
-                details = partial.details or {}
-                if details.get("writeConcernErrors"):
-                    raise Transient("write concern not satisfied") from partial
-                errors = details.get("writeErrors", [])
-                if any(error["code"] != _DUPLICATE_KEY for error in errors):
-                    raise
-                return [documents[error["index"]] for error in errors]
-        return []
-
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value.strip() else None
 
 
-def _update(change: Change) -> UpdateOne:
-    """One change, made only where the status, and the file if that changes, are still as they were read."""
-    as_read: Document = {"_id": change.before.certificate_id, "status": change.before.status}
+def _updates(changes: Sequence[Change]) -> list[UpdateMany]:
+    """One update for all changes that are alike: a batch is issued by a single one."""
+    alike: dict[str, tuple[Document, Document, list[str]]] = {}
+    for change in changes:
+        as_read, update = _as_read(change), _update(change)
+        _, _, ids = alike.setdefault(repr((as_read, update)), (as_read, update, []))
+        ids.append(change.before.certificate_id)
+    return [UpdateMany({"_id": {"$in": ids}, **as_read}, update) for as_read, update, ids in alike.values()]
+
+
+def _as_read(change: Change) -> Document:
+    """What must still be so: the status, and the file if that changes."""
+    as_read: Document = {"status": change.before.status}
     if change.after.file_id != change.before.file_id:
         as_read["fileId"] = change.before.file_id
+    return as_read
+
+
+def _update(change: Change) -> Document:
     before, after = _document(change.before), _document(change.after)
     update = {"$set": {name: value for name, value in after.items() if before.get(name) != value}}
     gone = dict.fromkeys(before.keys() - after.keys(), 1)
-    return UpdateOne(as_read, {**update, "$unset": gone} if gone else update)
+    return {**update, "$unset": gone} if gone else update
 
 
 def _chunks(file: PdfFile) -> Iterator[Document]:

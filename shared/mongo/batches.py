@@ -1,20 +1,24 @@
-"""Batches of reads and conditional updates, in as few round trips as the server takes well."""
+"""Batches of reads, inserts and conditional updates, in as few round trips as the server takes well."""
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
+from pymongo.errors import BulkWriteError
 
+from shared.errors import Transient
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
 
 Document = dict[str, Any]
 
+_DUPLICATE_KEY = 11000
+
 
 class Batches:
-    """Reads by many keys and updates many documents of one database.
+    """Reads by many keys, inserts and updates many documents of one database.
 
     How many keys a query holds, and whether a bulk of updates is one transaction, are matters of the server: see the
     settings `MONGO__KEYS_PER_QUERY` and `MONGO__BULK_IN_TRANSACTION`.
@@ -51,7 +55,29 @@ class Batches:
         documents: list[Document] = await cursor.to_list(None)
         return documents
 
-    async def update(self, collection: str, updates: Sequence[UpdateOne]) -> int:
+    async def insert(self, collection: str, documents: Sequence[Document]) -> list[Document]:
+        """Insert documents, each alone; answers those that were refused because theirs is there already.
+
+        Raises:
+            Transient: the database cannot say whether it stored them.
+            BulkWriteError: one was refused for another reason.
+        """
+        if not documents:
+            return []
+        with translated():
+            try:
+                await self._db[collection].insert_many(documents, ordered=False)
+            except BulkWriteError as partial:
+                details = partial.details or {}
+                if details.get("writeConcernErrors"):
+                    raise Transient("write concern not satisfied") from partial
+                errors = details.get("writeErrors", [])
+                if any(error["code"] != _DUPLICATE_KEY for error in errors):
+                    raise
+                return [documents[error["index"]] for error in errors]
+        return []
+
+    async def update(self, collection: str, updates: Sequence[UpdateOne | UpdateMany]) -> int:
         """Apply conditional updates, each alone; answers how many found their document as they expected it.
 
         Raises:

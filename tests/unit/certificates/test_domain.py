@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from services.certificates.domain import (
-    Certificate,
     Enrollment,
     Failure,
     Links,
@@ -15,7 +14,6 @@ from services.certificates.domain import (
     course_completed,
     making,
     new_certificate,
-    withheld,
 )
 from shared.contracts.certificates import CertificateStatus
 from tests.support.issuer import NOW
@@ -107,21 +105,6 @@ def test_a_file_has_the_same_id_for_the_same_bytes_of_the_same_certificate_alone
 
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
-
-
-@pytest.mark.parametrize(
-    ("certificate", "code"),
-    [
-        (None, 404),
-        (PENDING, 409),
-        (PENDING.failed("glyph_missing"), 409),
-        (PENDING.rendered("file-1"), 409),
-        (replace(ISSUED, status="revoked"), 410),
-        (replace(ISSUED, file_id=None), 404),
-    ],
-)
-def test_a_pdf_is_withheld_for_a_reason(certificate: Certificate | None, code: int) -> None:
-    assert withheld(certificate).code == code
 
 
 def test_a_learner_is_congratulated_by_the_course_s_name_and_led_to_it() -> None:
