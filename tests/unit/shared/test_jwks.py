@@ -109,7 +109,6 @@ class TestOneKey:
             {**ED.jwk, "x": "AAAA"},
             {**ED.jwk, "crv": "X25519"},
         ],
-        ids=str,
     )
     def test_that_is_malformed_is_not_usable(self, jwk: object) -> None:
         with pytest.raises(UnusableKey):
@@ -176,7 +175,6 @@ class TestASet:
             b"\xff",
             orjson.dumps(RSA.jwk),
         ],
-        ids=repr,
     )
     def test_is_an_object_with_a_list_of_keys(self, document: bytes) -> None:
         with pytest.raises(Transient, match="no JSON Web Key Set"):
