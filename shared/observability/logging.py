@@ -2,6 +2,9 @@
 
 import logging
 import sys
+import traceback
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import orjson
@@ -29,7 +32,7 @@ def configure(service: str, *, level: str = "info", clock: Clock = system_clock)
         processors=[
             structlog.processors.add_log_level,
             stamp,
-            structlog.processors.format_exc_info,
+            _name_failure,
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -37,6 +40,25 @@ def configure(service: str, *, level: str = "info", clock: Clock = system_clock)
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
+
+
+def _name_failure(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """An error as its class, its cause's class, and its way through the code; never its words.
+
+    What an error says may hold what a sender wrote: drivers quote values, mail servers quote addresses.
+    """
+    info = event.pop("exc_info", None)
+    error = sys.exception() if info is True else info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        cause = error.__cause__ or error.__context__
+        event["error"] = type(error).__name__
+        event["cause"] = type(cause).__name__ if cause is not None else None
+        event["stack"] = [_place(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return event
+
+
+def _place(code: CodeType, line: int) -> str:
+    return f"{'/'.join(Path(code.co_filename).parts[-3:])}:{line} {code.co_name}"
 
 
 def _dumps(event: EventDict, **_: Any) -> bytes:
@@ -47,8 +69,8 @@ class _Forward(logging.Handler):
     """Hands the libraries' records to the one chain."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line: logger, level, the message's template without its arguments, the error's class."""
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
+        """Write one line: logger, level, the first line of the message's template without arguments, the error."""
         log = structlog.get_logger()
         method = log.error if record.levelno >= logging.ERROR else log.warning
-        method("library", logger=record.name, message=str(record.msg), error=error)
+        template = str(record.msg).partition("\n")[0]
+        method("library", logger=record.name, message=template, exc_info=record.exc_info)
