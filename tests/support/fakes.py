@@ -293,6 +293,8 @@ class FakeProgressStore:
     #: The errors of the next calls, one each; None lets a call through.
     failures: list[Exception | None] = field(default_factory=list)
     away: bool = False
+    #: How many writes are stored without an answer.
+    lost_answers: int = 0
     #: What asking about these learners raises.
     bugs: dict[str, Exception] = field(default_factory=dict)
     #: Names of the methods that were called, in order.
@@ -317,6 +319,9 @@ class FakeProgressStore:
             already = place in self.facts
             recorded[completion.progress_id] = Recorded(self.facts.setdefault(place, completion), already)
             await self.steps.reach("after a write")
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise Transient("the answer was lost")
         return recorded
 
     async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
