@@ -99,17 +99,20 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def alive(self) -> bool:
-        """Whether batches are taken and none of them is stuck."""
+        """Whether batches are taken, none of them is stuck, and what is finished is committed."""
         started = self._batch_started
         stuck = started is not None and asyncio.get_running_loop().time() - started > _STUCK_SECONDS
         tasks = self._subscriber.tasks
-        return not stuck and (not tasks or not all(task.done() for task in tasks))
+        fetching = not tasks or not all(task.done() for task in tasks)
+        committing = self._committing is None or not self._committing.done()
+        return fetching and committing and not stuck
 
     async def start(self) -> None:
         """Join the group and begin; the first batches arrive from now on."""
         accept_any_header_name()
         await self._broker.start()
         self._committing = asyncio.create_task(self._offsets.run(self))
+        self._committing.add_done_callback(_report_end)
 
     async def drain(self, seconds: float) -> None:
         """Take no further batch, let the running one finish within `seconds`, commit what is finished."""
@@ -122,8 +125,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         """Leave the group."""
         if self._committing is not None:
             self._committing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._committing
+            await asyncio.wait({self._committing})
         await self._broker.stop()
 
     async def commit(self, offsets: Any) -> None:
@@ -167,6 +169,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     def _give_up(self, failure: Fatal) -> None:
         self._draining = True
         self._fatal(failure)
+
+
+def _report_end(committing: asyncio.Task[None]) -> None:
+    if not committing.cancelled() and (failure := committing.exception()) is not None:
+        _log.error("offsets.ended", exc_info=failure)
 
 
 class _Broker(KafkaBroker):
