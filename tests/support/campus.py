@@ -29,7 +29,9 @@ class Campus:
     def __init__(self, db: Any) -> None:
         self.db = db
 
-    async def course(self, *modules: int, title: str = "Course", instructor: str | None = None, preview: int = 0) -> CourseMade:
+    async def course(
+        self, *modules: int, title: str = "Course", instructor: str | None = None, preview: int = 0
+    ) -> CourseMade:
         """A course with so many lessons in each module, and so many previews in the first."""
         course_id = f"course-{secrets.token_hex(6)}"
         course = {"_id": course_id, "title": title} | ({"instructorName": instructor} if instructor else {})
