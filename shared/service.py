@@ -79,7 +79,7 @@ class Service:
                 timeout_graceful_shutdown=2,
             )
         )
-        serving = asyncio.create_task(server.serve())
+        serving = asyncio.create_task(_served(server))
         working = asyncio.create_task(self._work())
         ended = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, working, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -89,8 +89,7 @@ class Service:
             await working
         finally:
             server.should_exit = True
-            with suppress(SystemExit):
-                await serving
+            await serving
             ended.cancel()
         if early_end and self._fatal is None:
             raise Fatal(f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}")
@@ -171,6 +170,12 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+
+async def _served(server: uvicorn.Server) -> None:
+    # uvicorn exits when it cannot listen; out of a task that would end the event loop before a word is said.
+    with suppress(SystemExit):
+        await server.serve()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
