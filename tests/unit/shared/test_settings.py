@@ -1,0 +1,90 @@
+"""Settings: read from the environment, frozen, listed on demand, secrets kept."""
+
+import json
+import sys
+
+import pytest
+from pydantic import ValidationError
+from structlog.testing import capture_logs
+
+from services.progress.settings import Settings
+from shared.commandline import main
+from shared.errors import Fatal
+from shared.service import Service
+from shared.settings import listing
+
+
+def test_every_setting_has_its_variable_default_and_description() -> None:
+    rows = list(listing(Settings))
+    names = [name for name, _, _ in rows]
+    assert len(names) == len(set(names))
+    assert all(name.startswith("LESSON_PROGRESS_") for name in names)
+    assert all(description for _, _, description in rows)
+    defaults = {name: default for name, default, _ in rows}
+    assert defaults["LESSON_PROGRESS_PROGRESS__HTTP__PORT"] == "8081"
+    assert defaults["LESSON_PROGRESS_KAFKA__REQUIRE_LOG_APPEND_TIME"] == "True"
+    assert defaults["LESSON_PROGRESS_MONGO__URI"].startswith("mongodb://")
+
+
+@pytest.mark.parametrize("row", list(listing(Settings)), ids=lambda row: row[0])
+def test_every_listed_variable_is_read(row: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    name, default, _ = row
+    changed = {"True": "false", "False": "true"}.get(default) or (str(int(default) + 1) if default.isdigit() else None)
+    monkeypatch.setenv(name, changed or ("debug" if name.endswith("LEVEL") else "changed"))
+    value: object = Settings()
+    for part in name.removeprefix("LESSON_PROGRESS_").lower().split("__"):
+        value = getattr(value, part)
+    shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    assert str(shown).lower() == (changed or ("debug" if name.endswith("LEVEL") else "changed"))
+
+
+def test_one_nested_variable_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LESSON_PROGRESS_PROGRESS__HTTP__HOST", "0.0.0.0")  # noqa: S104 - read, never listened on
+    assert (Settings().progress.http.host, Settings().progress.http.port) == ("0.0.0.0", 8081)  # noqa: S104 - the same
+
+
+def test_settings_do_not_change_while_they_are_used() -> None:
+    with pytest.raises(ValidationError):
+        Settings().log.level = "debug"  # type: ignore[misc]
+
+
+def test_a_password_in_the_address_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LESSON_PROGRESS_MONGO__URI", "mongodb://user:hunter2@host/")
+    assert "hunter2" not in repr(Settings())
+
+
+class TestTheCommandLine:
+    @pytest.fixture(autouse=True)
+    def _quiet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("shared.commandline.configure", lambda *_, **__: None)
+
+    @staticmethod
+    def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+        def build(_: Settings) -> Service:
+            raise Fatal("LESSON_PROGRESS_MONGO__URI cannot be used")
+
+        monkeypatch.setattr(sys, "argv", ["progress", *arguments])
+        return main("progress", Settings, build)
+
+    def test_settings_are_listed(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.run(monkeypatch, "--settings") == 0
+        assert "LESSON_PROGRESS_PROGRESS__BATCH_SIZE" in capsys.readouterr().out
+
+    def test_settings_are_listed_as_json(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.run(monkeypatch, "--settings", "--json") == 0
+        listed = json.loads(capsys.readouterr().out)
+        assert {"variable", "default", "description"} == set(listed[0])
+
+    def test_a_setting_that_cannot_be_read_is_named(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("LESSON_PROGRESS_PROGRESS__HTTP__PORT", "seventy")
+        assert self.run(monkeypatch) == 2
+        assert capsys.readouterr().err.startswith("LESSON_PROGRESS_PROGRESS__HTTP__PORT: ")
+
+    def test_a_setting_that_cannot_be_used_is_one_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with capture_logs() as lines:
+            assert self.run(monkeypatch) == 1
+        assert [line["reason"] for line in lines] == ["LESSON_PROGRESS_MONGO__URI cannot be used"]
