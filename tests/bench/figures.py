@@ -63,15 +63,11 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[max(0, -int(-len(ordered) * percent // 100) - 1)]
 
 
-def latencies(name: str, seconds: Sequence[float], *, how: str, bars: Mapping[str, Bar] | None = None) -> list[Figure]:
-    """The 50th, 95th and 99th percentile of some durations, in milliseconds."""
-    figures = []
-    for percent in (50, 95, 99):
-        label = f"p{percent}"
-        value = round(percentile(seconds, percent) * 1000, 2)
-        details = {"measured": len(seconds), "longest": round(max(seconds) * 1000, 2)}
-        figures.append(Figure(f"{name}, {label}", value, "ms", how, (bars or {}).get(label), details))
-    return figures
+def latency(name: str, seconds: Sequence[float], *, how: str, bar: Bar | None = None, percent: int = 95) -> Figure:
+    """A percentile of some durations, in milliseconds; the others go with it."""
+    shown = {f"p{p}": round(percentile(seconds, p) * 1000, 2) for p in (50, 95, 99)}
+    details = {**shown, "longest": round(max(seconds) * 1000, 2), "measured": len(seconds)}
+    return Figure(f"{name}, p{percent}", shown[f"p{percent}"], "ms", how, bar, details)
 
 
 def ratio(name: str, ours: Sequence[float], theirs: Sequence[float], *, how: str, bar: Bar | None = None) -> Figure:

@@ -5,7 +5,7 @@ from urllib.parse import quote, urlsplit
 from ops.platform.writing import write_platform
 from ops.stacks import StackKind, start_stack
 from ops.target import Target, from_environment
-from tests.bench.figures import Bar, Figure, latencies
+from tests.bench.figures import Bar, Figure, latency
 from tests.bench.http_load import load, request
 from tests.bench.plan import Context, Finding
 from tests.bench.school import completions, course_id, lesson_ids, school, store
@@ -15,7 +15,7 @@ _SECONDS = 10.0
 _WARM_SECONDS = 2.0
 _SIZES = (10, 200)
 _QUERIES = ("progress", "next-lesson")
-_BARS = {"p95": Bar("less than", 100)}
+_BAR = Bar("less than", 100)
 _HOW = (
     f"{_CLIENTS} clients on connections of their own, each a learner with half of the course's lessons done, each asks "
     f"again as soon as it is answered, {_SECONDS:.0f} s after {_WARM_SECONDS:.0f} s of warming up; from before the "
@@ -38,7 +38,7 @@ async def measure(context: Context) -> Finding:
                 await load(port, requests, seconds=_WARM_SECONDS)
                 seconds = await load(port, requests, seconds=_SECONDS)
                 name = f"{query}, {size} lessons"
-                figures += latencies(name, seconds, how=_HOW, bars=_BARS)
+                figures.append(latency(name, seconds, how=_HOW, bar=_BAR))
                 figures.append(Figure(f"{name}, answers a second", round(len(seconds) / _SECONDS), "1/s", _HOW))
                 context.tell(f"{name}: measured")
     return Finding(figures)

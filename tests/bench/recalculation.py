@@ -16,14 +16,14 @@ from services.recalculator.storage import MongoRecalculatorStore
 from shared.contracts.envelope import Cause
 from shared.contracts.topics import ENROLLMENT_PROGRESSED
 from shared.kafka.produce import Publication, Publisher
-from tests.bench.figures import Bar, Figure, latencies
+from tests.bench.figures import Bar, Figure, latency
 from tests.bench.groups import Stalled
 from tests.bench.plan import Context, Finding
 from tests.bench.school import completions, course_id, enrollment_id, lesson_ids, school, store
 
 _SIZES = (10, 50, 100, 200, 2000)
 _JUDGED_SIZE = 200
-_BARS = {"p95": Bar("less than", 200)}
+_BAR = Bar("less than", 200)
 _ENROLLMENTS = 200
 #: With thousands of lessons, fewer enrollments hold as many facts.
 _ENROLLMENTS_OF_LARGE = 60
@@ -47,18 +47,18 @@ async def measure(context: Context) -> Finding:
         facts = {size: await _prepared(target, size) for size in _SIZES}
         for size, found in facts.items():
             first = found[: len(found) // 2]
-            figures += _latencies(size, "handler and store", await _by_code(target, first), _HOW_CODE)
+            figures.append(_latency(size, "handler and store", await _by_code(target, first), _HOW_CODE))
             context.tell(f"{size} lessons: handler and store measured")
         await stack.start_service("recalculator")
         for size, found in facts.items():
             second = found[len(found) // 2 :]
-            figures += _latencies(size, "through Kafka", await _by_kafka(target, second), _HOW_KAFKA)
+            figures.append(_latency(size, "through Kafka", await _by_kafka(target, second), _HOW_KAFKA))
             context.tell(f"{size} lessons: through Kafka measured")
     return Finding(figures)
 
 
-def _latencies(size: int, way: str, seconds: Sequence[float], how: str) -> list[Figure]:
-    return latencies(f"{size} lessons, {way}", seconds, how=how, bars=_BARS if size == _JUDGED_SIZE else None)
+def _latency(size: int, way: str, seconds: Sequence[float], how: str) -> Figure:
+    return latency(f"{size} lessons, {way}", seconds, how=how, bar=_BAR if size == _JUDGED_SIZE else None)
 
 
 async def _prepared(target: Target, size: int) -> list[Completion]:

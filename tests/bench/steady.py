@@ -17,7 +17,7 @@ from ops.replay.watching import TOPICS, Watch
 from ops.stacks import SERVICES, StackKind, start_stack
 from ops.target import Target, from_environment
 from shared.contracts.topics import PROGRESS_REPLIES
-from tests.bench.figures import Bar, Figure, latencies
+from tests.bench.figures import Bar, Figure, latency
 from tests.bench.groups import until
 from tests.bench.plan import Context, Finding
 from tests.bench.school import course_id, enrollment_id, lesson_ids, school
@@ -26,11 +26,6 @@ _LEARNERS = 100
 _LESSONS = 10
 _LONGEST_SECONDS = 60.0
 _ECHO_SECONDS = 10
-_STAGES = {
-    "recorded": ("command to reply", {"p95": Bar("less than", 200)}),
-    "progressed": ("command to enrollment.progressed", {"p95": Bar("less than", 300), "p99": Bar("less than", 60)}),
-    "certificate": ("last command of a course to certificate.issued", None),
-}
 _HOW = (
     f"{_LEARNERS} learners, each one completion a second, their seconds spread at random; courses of {_LESSONS} "
     "lessons, learners at different places in them, PDFs on; from before the sending to the arrival, by the clock of "
@@ -60,10 +55,18 @@ async def measure(context: Context) -> Finding:
         echo = await _echo(target)
         context.tell(f"sending {len(planned):,} commands over {context.seconds} s")
         await _send_and_watch(context, target, watch, before, planned)
-    figures = latencies("nothing between (echo)", echo, how=_HOW_ECHO)
-    for stage, (name, bars) in _STAGES.items():
-        figures += latencies(name, watch.seconds[stage], how=_HOW, bars=bars)
-    return Finding([*figures, Figure("commands", len(planned), "", _HOW)])
+    return Finding([latency("nothing between (echo)", echo, how=_HOW_ECHO), *_figures(watch, len(planned))])
+
+
+def _figures(watch: Watch, commands: int) -> list[Figure]:
+    states = watch.seconds["progressed"]
+    return [
+        Figure("commands", commands, "", _HOW),
+        latency("command to reply", watch.seconds["recorded"], how=_HOW, bar=Bar("less than", 200)),
+        latency("command to enrollment.progressed", states, how=_HOW, bar=Bar("less than", 300)),
+        latency("command to enrollment.progressed", states, how=_HOW, bar=Bar("less than", 300, aim=60), percent=99),
+        latency("a course's last command to certificate.issued", watch.seconds["certificate"], how=_HOW),
+    ]
 
 
 def _plan(
