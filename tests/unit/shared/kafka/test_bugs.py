@@ -141,6 +141,7 @@ class TestTheBreaker:
 
         assert process.breaker.open
         assert process.metric("lesson_progress_breaker_open") == 1
+        assert process.loop._timers == {}
         assert len(log.read(DEAD_LETTERS)) == 20
         assert log.committed.get(P0, 0) == 20
 

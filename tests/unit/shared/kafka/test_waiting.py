@@ -182,6 +182,17 @@ async def test_a_partition_that_comes_back_starts_without_memories(
     assert script.batches[-1] == ["lesson-1", "lesson-2"]
 
 
+async def test_a_partition_that_went_away_is_not_woken(process: Process, log: FakeLog, script: Script) -> None:
+    log.add(command("lesson-1"))
+    script.outcomes["lesson-1"] = Outcome("dead_letter", failure=AWAY)
+    await process.batch()
+    timer = process.loop._timers[P0]
+
+    process.lose({P0})
+
+    assert timer.cancelled()
+
+
 async def test_a_late_batch_leaves_no_memories_for_a_partition_that_comes_back(
     process: Process, log: FakeLog, script: Script
 ) -> None:
