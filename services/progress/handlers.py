@@ -1,7 +1,6 @@
 """Progress' use cases, one function each, over ports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from services.progress.domain import Command, Completion, CourseProgress, Enrollment, Lesson, Recorded, complete
 from services.progress.ports import LearnerInCourse, ProgressStore
@@ -27,7 +26,7 @@ async def mark_complete(commands: Sequence[Command], store: ProgressStore) -> li
         copy = decision is not first[decision.progress_id]
         enrolled_at = enrollments[LearnerInCourse(command.user_id, decision.course_id)].enrolled_at
         age = max(0, stored.completion.completed_at - enrolled_at)
-        answers.append(replace(stored, already=stored.already or copy, age=age))
+        answers.append(Recorded(stored.completion, stored.already or copy, age))
     return answers
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 Headers = Sequence[tuple[str, bytes | None]]
 
 CONTENT_TYPE = "application/json"
+_JSON = CONTENT_TYPE.encode()
 _CORRELATION_BYTES = 256
 _TRACEPARENT_BYTES = 64
 _ID_BYTES = 1024
@@ -52,9 +53,12 @@ def read(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
     """
     single: dict[str, bytes | None] = {}
     for name, value in headers:
-        if name == "ce_type" and name in single:
-            raise Malformed("ce_type stands twice")
-        single[name] = None if name in single else value
+        if name in single:
+            if name == "ce_type":
+                raise Malformed("ce_type stands twice")
+            single[name] = None
+        else:
+            single[name] = value
     _check_content_type(single)
     event_type = _text(single.get("ce_type"), _ID_BYTES)
     if event_type is None:
@@ -71,7 +75,7 @@ def read(headers: Iterable[tuple[str, bytes | None]]) -> Envelope:
 
 
 def _check_content_type(single: dict[str, bytes | None]) -> None:
-    if "content-type" not in single:
+    if single.get("content-type", _JSON) == _JSON:
         return
     declared = _text(single["content-type"], _ID_BYTES)
     if declared is None or declared.partition(";")[0].strip().lower() != CONTENT_TYPE:
@@ -89,13 +93,14 @@ def _text(value: bytes | None, limit: int) -> str | None:
 
 def write(*, event_type: str, event_id: str, source: str, time: int, cause: Cause) -> list[tuple[str, bytes]]:
     """The headers of an event or a reply; `time` is the fact's own time in epoch milliseconds."""
+    specversion, of_type, of_source, content_type = _constant(event_type, source)
     headers = [
-        ("ce_specversion", b"1.0"),
+        specversion,
         ("ce_id", event_id.encode()),
-        ("ce_type", event_type.encode()),
-        ("ce_source", source.encode()),
+        of_type,
+        of_source,
         ("ce_time", rfc3339(time).encode()),
-        ("content-type", b"application/json"),
+        content_type,
     ]
     if cause.correlation is not None:
         headers.append(("ce_correlationid", cause.correlation.encode()))
@@ -104,6 +109,17 @@ def write(*, event_type: str, event_id: str, source: str, time: int, cause: Caus
     if cause.traceparent is not None:
         headers.append(("ce_traceparent", cause.traceparent.encode()))
     return headers
+
+
+@lru_cache(maxsize=256)
+def _constant(event_type: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers that are the same for every message of a type."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", event_type.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", _JSON),
+    )
 
 
 def rfc3339(epoch_millis: int) -> str:

@@ -34,8 +34,9 @@ class Message(BaseModel):
         Raises:
             pydantic.ValidationError: the bytes are no such object.
         """
-        return cls.model_validate_json(value, by_alias=True, by_name=False)
+        message: Self = cls.__pydantic_validator__.validate_json(value, by_alias=True, by_name=False)
+        return message
 
     def to_json(self) -> bytes:
         """The value bytes: the same message always gives the same bytes."""
-        return self.model_dump_json(by_alias=True).encode()
+        return self.__pydantic_serializer__.to_json(self, by_alias=True)

@@ -46,6 +46,7 @@ class Delivery:
     at: int = 0
     #: Everything that follows from the record is done: its offset may be committed.
     settled: bool = False
+    _cause: ce.Cause | None = None
 
     @property
     def type(self) -> str:
@@ -66,6 +67,14 @@ class Delivery:
             return self.reference
         named = envelope.correlation_id.decode() if envelope.correlation_id is not None else None
         return envelope.correlation or named or self.reference
+
+    @property
+    def cause(self) -> ce.Cause:
+        """What the messages that follow from this record carry of it; worked out once it has been opened."""
+        if self._cause is None:
+            traceparent = self.envelope.traceparent if self.envelope is not None else None
+            self._cause = ce.Cause(self.correlation, self.reference, traceparent)
+        return self._cause
 
     def fail(self, failure: Exception) -> None:
         """Note what stands in the way; the reply that was to be sent with it stays."""

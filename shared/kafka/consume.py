@@ -78,7 +78,7 @@ class ConsumeLoop:
             self._hold({partition_of(r): r for r in reversed(records)}.values(), consumer)
             return
         started = perf_counter()
-        fresh = [r for r in records if r.offset not in self._ahead[partition_of(r)]]
+        fresh = [r for r in records if r.offset not in self._ahead.get(partition_of(r), ())] if self._ahead else records
         deliveries = await self._admission.admit(fresh)
         await self._decide([d for d in deliveries if d.outcome is None])
         await self._settlement.settle(deliveries)
@@ -123,6 +123,11 @@ class ConsumeLoop:
     def _advance(self, records: Sequence[Record], deliveries: Sequence[Delivery], consumer: Consumer) -> None:
         """Let the finished prefix of each partition be committed, and go back to the first record that must wait."""
         unsettled = {(partition_of(d.record), d.record.offset): d for d in deliveries if not d.settled}
+        if not (unsettled or self._ahead or self._retries):
+            # As nearly always: nothing waits, and nothing is remembered of earlier tries.
+            for partition, next_offset in {partition_of(r): r.offset + 1 for r in records}.items():
+                self._offsets.finish(partition, next_offset)
+            return
         waiting: dict[TopicPartition, Delivery] = {}
         for record in records:
             partition, offset = partition_of(record), record.offset
@@ -136,6 +141,8 @@ class ConsumeLoop:
                 self._ahead[partition].add(offset)
             else:
                 self._ahead[partition].discard(offset)
+                if not self._ahead[partition]:
+                    del self._ahead[partition]
                 self._retries.settled(partition, offset)
                 self._offsets.finish(partition, offset + 1)
         for delivery in waiting.values():

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -14,7 +13,7 @@ from shared.contracts.ids import deterministic_id
 from shared.contracts.topics import is_reply_topic
 from shared.contracts.values import Message
 from shared.errors import Transient
-from shared.kafka.produce import Producer
+from shared.kafka.batches import Outgoing, Producer, Shipment
 
 _log = structlog.get_logger()
 
@@ -23,8 +22,6 @@ REPLY_SECONDS = 5.0
 #: How often, at most, the broker is asked whether an unknown reply topic exists by now.
 _TOPICS_SECONDS = 1.0
 _PENDING_REPLIES = 10_000
-
-_Acknowledgement = asyncio.Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +82,18 @@ class Replier:
                 task.cancel()
 
     async def _deliver(self, replies: Sequence[Reply]) -> None:
-        sent: dict[int, _Acknowledgement] = {}
-        awaited = replies
+        awaited, failures = replies, list[BaseException | None]()
         try:
             with suppress(TimeoutError, KafkaError, Transient):
                 async with asyncio.timeout(REPLY_SECONDS):
                     awaited = await self._existing(replies)
-                    await self._send(awaited, sent)
+                    shipment = Shipment([self._message(reply) for reply in awaited])
+                    failures = shipment.failures
+                    await shipment.send(self._producer)
         finally:
             self._pending -= len(replies)
-            for acknowledgement in sent.values():
-                acknowledgement.cancel()
-        self._drop([reply for n, reply in enumerate(awaited) if not _arrived(sent.get(n))], "timed_out")
-
-    async def _send(self, replies: Sequence[Reply], sent: dict[int, _Acknowledgement]) -> None:
-        for number, reply in enumerate(replies):
-            with suppress(KafkaError):  # one that cannot be sent takes no other with it
-                sent[number] = asyncio.ensure_future(await self._queue(reply))
-        if sent:
-            await asyncio.wait(sent.values())
+        late = [reply for reply, failure in zip(awaited, failures, strict=True) if failure] if failures else awaited
+        self._drop(late, "timed_out")
 
     async def _existing(self, replies: Sequence[Reply]) -> list[Reply]:
         if not self._known.issuperset(r.topic for r in replies):
@@ -120,9 +110,9 @@ class Replier:
                 self._asked_at = now
                 self._known = {t for t in await self._existing_topics() if is_reply_topic(t)}
 
-    async def _queue(self, reply: Reply) -> Awaitable[Any]:
+    def _message(self, reply: Reply) -> Outgoing:
         reply_type = reply.message.TYPE
-        headers: list[tuple[str, bytes]] = ce.write(
+        headers = ce.write(
             event_type=reply_type,
             event_id=deterministic_id(reply_type, reply.command),
             source=self._source,
@@ -131,15 +121,9 @@ class Replier:
         )
         correlation = reply.correlation_id if reply.correlation_id is not None else reply.command.encode()
         headers.append(("correlation-id", correlation))
-        return await self._producer.send(reply.topic, reply.message.to_json(), reply.key, headers=headers)
+        return Outgoing(reply.topic, reply.key, reply.message.to_json(), headers)
 
     def _drop(self, replies: Sequence[Reply], reason: str) -> None:
         for reply in replies:
             _log.warning("reply.dropped", reason=reason, type=reply.message.TYPE)
             self._dropped(reason)
-
-
-def _arrived(acknowledgement: _Acknowledgement | None) -> bool:
-    if acknowledgement is None or not acknowledgement.done() or acknowledgement.cancelled():
-        return False
-    return acknowledgement.exception() is None

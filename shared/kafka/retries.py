@@ -43,6 +43,9 @@ class Retries:
         self._clock = clock
         self._attempts: dict[tuple[TopicPartition, int], Attempts] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._attempts)
+
     def failed(self, partition: TopicPartition, offset: int) -> Attempts:
         """Count one more failed try of this record."""
         attempts = self._noted(partition, offset)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from shared.clock import Clock
-from shared.contracts.envelope import Cause
 from shared.contracts.topics import dead_letters_of
 from shared.errors import Permanent, Transient
 from shared.kafka.admission import Delivery
@@ -58,7 +57,7 @@ class Settlement:
 
     async def _publish(self, deliveries: Sequence[Delivery]) -> None:
         out = [
-            (delivery, Publication(event, _cause(delivery)))
+            (delivery, Publication(event, delivery.cause))
             for delivery in deliveries
             if delivery.outcome is not None and delivery.outcome.failure is None
             for event in delivery.outcome.events
@@ -118,7 +117,7 @@ class Settlement:
                 correlation_id=delivery.envelope.correlation_id,
                 command=delivery.reference,
                 time=now,
-                cause=_cause(delivery),
+                cause=delivery.cause,
             )
             for delivery in deliveries
             if delivery.settled
@@ -146,7 +145,7 @@ class Settlement:
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
-                correlationId=delivery.correlation,
+                correlationId=delivery.cause.correlation,
                 outcome=outcome.name,
                 durationMs=duration,
                 **outcome.log_fields,
@@ -156,8 +155,3 @@ class Settlement:
 def _failure_of(delivery: Delivery) -> Exception:
     failure = delivery.outcome.failure if delivery.outcome is not None else None
     return failure if failure is not None else RuntimeError("no failure")
-
-
-def _cause(delivery: Delivery) -> Cause:
-    traceparent = delivery.envelope.traceparent if delivery.envelope is not None else None
-    return Cause(delivery.correlation, delivery.reference, traceparent)
