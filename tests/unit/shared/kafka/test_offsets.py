@@ -164,20 +164,44 @@ async def test_a_failed_commit_is_not_repeated_for_a_partition_lost_meanwhile(of
     assert committed.commits == [{P1: 1}]
 
 
-async def test_two_flushes_never_commit_at_the_same_time(offsets: Offsets) -> None:
-    inside = 0
+async def test_two_commits_are_never_on_their_way_at_once(offsets: Offsets) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
 
-    class Watching(Committed):
+    class Waiting(Committed):
         async def commit(self, offsets_: Mapping[TopicPartition, int]) -> None:
-            nonlocal inside
-            inside += 1
-            assert inside == 1
-            await super().commit(offsets_)
-            offsets.finish(P0, len(self.commits) + 5)
-            inside -= 1
+            self.moments.append(0)
+            begun.set()
+            await go.wait()
+            self.commits.append(dict(offsets_))
 
+    committed = Waiting()
     offsets.finish(P0, 1)
-    await asyncio.gather(*(offsets.flush(Watching()) for _ in range(5)))
+    first = asyncio.create_task(offsets.flush(committed))
+    await begun.wait()
+    offsets.finish(P0, 2)
+    second = asyncio.create_task(offsets.flush(committed))
+    await asyncio.sleep(0)
+    assert len(committed.moments) == 1
+
+    go.set()
+    await asyncio.gather(first, second)
+
+    assert committed.commits == [{P0: 1}, {P0: 2}]
+
+
+async def test_what_is_finished_while_a_commit_fails_is_not_forgotten(offsets: Offsets) -> None:
+    class Finishing(Committed):
+        async def commit(self, offsets_: Mapping[TopicPartition, int]) -> None:
+            if self.failures:
+                offsets.finish(P0, 6)
+                offsets.finish(P1, 3)
+            await super().commit(offsets_)
+
+    committed = Finishing(KafkaError())
+    offsets.finish(P0, 5)
+    await offsets.flush(committed)
+    await offsets.flush(committed)
+    assert committed.commits == [{P0: 6, P1: 3}]
 
 
 async def test_draining_commits_what_the_last_batch_finished(process: Process, log: FakeLog) -> None:

@@ -134,6 +134,15 @@ async def test_a_correlation_id_given_twice_is_as_if_absent(process: Process, lo
     assert dict(log.read(WEB)[0].headers)["correlation-id"] == b"learner-1/lesson-1"
 
 
+async def test_a_record_that_waits_is_not_answered_yet(process: Process, log: FakeLog, script: Script) -> None:
+    script.outcomes["lesson-1"] = Outcome("lesson_not_found", reply=HEARD, failure=Transient("away"))
+    log.add(asking())
+
+    await process.run(batches=10)
+
+    assert log.read(WEB) == []
+
+
 async def test_two_copies_of_a_command_are_answered_with_one_id(process: Process, log: FakeLog) -> None:
     log.add(asking(), asking())
 
