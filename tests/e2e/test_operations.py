@@ -7,6 +7,7 @@ import pytest
 from ops.stacks import SERVICES
 from shared.contracts.topics import Service
 from tests.support.campus import Campus
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway
 from tests.support.system import System
 
@@ -63,6 +64,10 @@ async def test_each_handled_record_is_one_json_line_with_the_seeds_fields_and_no
     await gateway.complete(learner.user_id, course.lessons[0], token=token)
     await gateway.certificate(learner.enrollment_id)
 
+    # An event is seen before the line about it is written.
+    await eventually(
+        lambda: all(learner.user_id in system.stack.log_path(service).read_text() for service in SERVICES), within=30
+    )
     texts = {service: system.stack.log_path(service).read_text() for service in SERVICES}
     lines = {s: [json.loads(line) for line in t.splitlines() if line.startswith("{")] for s, t in texts.items()}
 
