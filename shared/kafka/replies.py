@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 #: A reply that is not acknowledged by then is dropped and counted.
 REPLY_SECONDS = 5.0
 #: How often, at most, the broker is asked whether an unknown reply topic exists by now.
-_TOPICS_SECONDS = 1.0
+TOPICS_SECONDS = 1.0
 _PENDING_REPLIES = 10_000
 
 
@@ -54,7 +54,8 @@ class Replier:
         self._existing_topics = existing_topics
         self._dropped = dropped
         self._known: set[str] = set()
-        self._asked_at = -_TOPICS_SECONDS
+        self._asked_at = -TOPICS_SECONDS
+        self._known_at = -TOPICS_SECONDS
         self._asking = asyncio.Lock()
         self._pending = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,9 +71,10 @@ class Replier:
             self._drop(allowed, "timed_out")
             return
         self._pending += len(allowed)
-        task = asyncio.create_task(self._deliver(allowed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        # A topic that is not known yet waits for the broker's word; replies to all others do not wait with it.
+        unknown = [r for r in allowed if r.topic not in self._known]
+        self._start([r for r in allowed if r.topic in self._known] if unknown else allowed)
+        self._start(unknown)
 
     async def close(self, seconds: float) -> None:
         """Give replies on their way `seconds`, then let them go."""
@@ -80,6 +82,12 @@ class Replier:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
                 task.cancel()
+
+    def _start(self, replies: Sequence[Reply]) -> None:
+        if replies:
+            task = asyncio.create_task(self._deliver(replies))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _deliver(self, replies: Sequence[Reply]) -> None:
         awaited, failures = replies, list[BaseException | None]()
@@ -103,12 +111,19 @@ class Replier:
         return [r for r in replies if r.topic in self._known]
 
     async def _ask(self) -> None:
-        # One question a second for all senders: a hostile topic name costs the broker nothing more.
+        """Learn which topics exist now: one question a second, however many senders wait for its answer.
+
+        So a hostile name costs the broker nothing, and a topic made just after a question is seen by the next.
+        """
+        clock = asyncio.get_running_loop().time
+        needed_at = clock()
         async with self._asking:
-            now = asyncio.get_running_loop().time()
-            if now - self._asked_at >= _TOPICS_SECONDS:
-                self._asked_at = now
-                self._known = {t for t in await self._existing_topics() if is_reply_topic(t)}
+            if self._known_at >= needed_at:
+                return
+            await asyncio.sleep(self._asked_at + TOPICS_SECONDS - clock())
+            asked_at = self._asked_at = clock()
+            self._known = {t for t in await self._existing_topics() if is_reply_topic(t)}
+            self._known_at = asked_at
 
     def _message(self, reply: Reply) -> Outgoing:
         reply_type = reply.message.TYPE

@@ -1,5 +1,7 @@
 """Every answer of the contract that the acceptance tests do not show already."""
 
+import asyncio
+
 import pytest
 
 from shared.contracts.topics import reply_topic
@@ -47,7 +49,7 @@ async def test_a_gateway_with_a_private_reply_topic_is_answered_there(
             token=gateway.token(learner.user_id),
             reply_to=topic.name,
         )
-        record = await replies.getone()
+        record = await asyncio.wait_for(replies.getone(), 60)
 
     headers = dict(record.headers)
     assert headers["ce_type"] == b"lesson.marked.v1"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from shared.errors import Transient
 from shared.kafka import replies
 from shared.kafka.records import Outcome, Record
 from tests.support.builders import Header, command
+from tests.support.eventually import eventually
 from tests.support.fakes import FakeLog
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script
@@ -179,21 +181,61 @@ async def test_a_reply_to_a_topic_that_does_not_exist_is_dropped_and_counted(pro
     assert "progress.replies.nobody" not in log.topics
 
 
-async def test_absent_topics_cost_the_broker_one_question_a_second(process: Process, log: FakeLog) -> None:
-    asked: list[int] = []
+@pytest.fixture
+def asked(process: Process, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the broker was asked for its topics; it may be asked every 50 ms."""
+    assert replies.TOPICS_SECONDS == 1.0
+    monkeypatch.setattr(replies, "TOPICS_SECONDS", 0.05)
+    questions: list[float] = []
     existing = process.replier._existing_topics
 
     async def counting() -> set[str]:
-        asked.append(1)
+        questions.append(asyncio.get_running_loop().time())
         return await existing()
 
     process.replier._existing_topics = counting
+    return questions
+
+
+async def test_absent_topics_cost_the_broker_no_more_than_one_question_a_second(
+    process: Process, log: FakeLog, asked: list[float]
+) -> None:
     for number in range(50):
         log.add(asking(("reply-to", f"progress.replies.n{number}".encode())))
-        await process.run()
+        await process.batch()
+    await process.replied()
 
     assert dropped(process, "absent") == 50
-    assert len(asked) == 1
+    assert all(later - earlier >= 0.05 for earlier, later in pairwise(asked))
+
+
+async def test_a_topic_made_just_after_the_question_is_answered_after_the_next_one(
+    process: Process, log: FakeLog, asked: list[float]
+) -> None:
+    log.add(asking())
+    await process.run()
+    log.create("progress.replies.new")
+
+    log.add(asking(("reply-to", b"progress.replies.new")))
+    await process.run()
+
+    assert len(log.read("progress.replies.new")) == 1
+    assert len(asked) == 2
+
+
+async def test_replies_to_known_topics_do_not_wait_for_the_answer_about_an_unknown_one(
+    process: Process, log: FakeLog, asked: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.add(asking())
+    await process.run()
+    monkeypatch.setattr(replies, "TOPICS_SECONDS", 3600)
+
+    log.add(asking(("reply-to", b"progress.replies.nobody")), asking(lesson="lesson-2"))
+    await process.batch()
+    await eventually(lambda: len(log.read(WEB)) == 2)
+
+    assert dropped(process, "absent") == 0
+    await process.replier.close(0)
 
 
 async def test_a_reply_that_nobody_acknowledges_holds_nothing_and_is_dropped(
