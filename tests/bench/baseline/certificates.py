@@ -14,7 +14,8 @@ from shared.contracts.topics import CERTIFICATE_ISSUED, COURSE_COMPLETED, NOTIFI
 from tests.bench.baseline.database import Database, Document
 from tests.bench.baseline.envelope import Envelope, Origin
 from tests.bench.baseline.files import keep
-from tests.bench.baseline.process import Message, Record
+from tests.bench.baseline.process import Record
+from tests.bench.baseline.publishing import Message
 from tests.bench.baseline.settings import Settings
 
 _ISSUED = Envelope("certificates", "certificate.issued.v1")

@@ -1,32 +1,24 @@
 """The loop around every stage: read a batch, handle it, publish, wait for the acknowledgements, commit now and then."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from tests.bench.baseline.database import Database
-from tests.bench.baseline.envelope import Header
+from tests.bench.baseline.publishing import Message, queue
 from tests.bench.baseline.settings import Settings
 
 _COMMIT_SECONDS = 0.1
 _POLL_MS = 500
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
-
-
-class Message(NamedTuple):
-    """One message to publish."""
-
-    topic: str
-    key: bytes | None
-    value: bytes
-    headers: list[Header]
 
 
 class Stage(Protocol):
@@ -52,6 +44,8 @@ async def run(make: MakeStage, settings: Settings) -> None:
     """Run one stage until SIGTERM or SIGINT; at the end of standard input, its parent is gone, so is it."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a batch is no garbage before it is finished
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     database = Database(settings)
@@ -102,11 +96,9 @@ async def _take(records: list[Record], stage: Stage, producer: AIOKafkaProducer)
     if not records:
         return
     events, replies = await stage.handle(records)
-    acknowledgements = [await producer.send(m.topic, m.value, m.key, headers=m.headers) for m in events]
-    for reply in replies:
-        await producer.send(reply.topic, reply.value, reply.key, headers=reply.headers)
-    for acknowledgement in acknowledgements:  # all but the first of a partition are there already
-        await acknowledgement
+    acknowledgements = await queue(producer, events)
+    await queue(producer, replies)
+    await asyncio.gather(*acknowledgements)
 
 
 async def _commit_now_and_then(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:

@@ -8,7 +8,8 @@ from shared.contracts.ids import deterministic_id, progress_id
 from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
 from tests.bench.baseline.database import Database, Document
 from tests.bench.baseline.envelope import Envelope, Origin
-from tests.bench.baseline.process import Message, Record
+from tests.bench.baseline.process import Record
+from tests.bench.baseline.publishing import Message
 from tests.bench.baseline.settings import Settings
 
 _COMPLETED = Envelope("progress", "lesson.completed.v1")
@@ -122,4 +123,4 @@ def _reply(
     reply_id = deterministic_id(envelope.type, origin.causation.decode())
     headers = envelope.headers(reply_id, record.timestamp, origin)
     headers.append(("correlation-id", origin.correlation_id))
-    replies.append(Message(origin.reply_to.decode(), record.key, orjson.dumps(value), headers))
+    replies.append(Message(origin.reply_to.decode(), record.key or b"", orjson.dumps(value), headers))

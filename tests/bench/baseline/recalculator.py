@@ -11,7 +11,8 @@ from shared.contracts.ids import deterministic_id
 from shared.contracts.topics import COURSE_COMPLETED, ENROLLMENT_PROGRESSED, LESSON_COMPLETED
 from tests.bench.baseline.database import Database, Document
 from tests.bench.baseline.envelope import Envelope, Origin
-from tests.bench.baseline.process import Message, Record
+from tests.bench.baseline.process import Record
+from tests.bench.baseline.publishing import Message
 from tests.bench.baseline.settings import Settings
 
 _PROGRESSED = Envelope("recalculator", "enrollment.progressed.v1")
