@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.contracts.ids import progress_id
 from shared.contracts.percentage import progress_percent
@@ -13,8 +14,7 @@ NOT_ENROLLED = Rejection(403, "Not enrolled in this course", "not_enrolled")  # 
 PREVIEW = Rejection(422, "Preview lessons are not tracked", "preview")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One learner says: I finished this lesson. `at` is the command's record time, epoch ms."""
 
     user_id: str
@@ -39,8 +39,7 @@ class Enrollment:
     enrolled_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
+class Completion(NamedTuple):
     """The fact everything else follows from: this learner finished this lesson. `completed_at` in epoch ms."""
 
     progress_id: str
@@ -51,8 +50,7 @@ class Completion:
     completed_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """The stored fact; `already` when a record existed before this command was handled."""
 
     completion: Completion

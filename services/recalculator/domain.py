@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from shared.contracts.percentage import is_done, progress_percent
 from shared.contracts.rejections import Rejection
@@ -25,8 +26,7 @@ class Lesson:
     is_preview: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A learner finished this lesson. `completed_at` in epoch ms."""
 
     lesson_id: str

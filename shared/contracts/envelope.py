@@ -5,9 +5,9 @@ contract says for each header what follows from that.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -22,8 +22,7 @@ class Malformed(Exception):
     """The envelope cannot be read: the record is a dead letter that can be replayed later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What a record's headers say. Absent, repeated or unreadable optional headers are None."""
 
     type: str
@@ -36,8 +35,7 @@ class Envelope:
     traceparent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What a message follows from: copied into what is published, never part of an event's sameness."""
 
     correlation: str | None = None

@@ -123,7 +123,7 @@ class TokenVerifier:
         proven = self._rules.prove(token.claims())
         if not proven.holds(at_ms):
             raise NotAuthenticated(Reason.EXPIRED if at_ms >= proven.until_ms else Reason.NOT_YET_VALID)
-        return replace(proven, until_ms=min(proven.until_ms, trusted_until_ms))
+        return proven if trusted_until_ms >= proven.until_ms else replace(proven, until_ms=trusted_until_ms)
 
     def _trusted_until(self, token: SignedToken, at_ms: int) -> float:
         """The moment its key left the set, if it did, in epoch ms."""

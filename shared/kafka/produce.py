@@ -1,7 +1,7 @@
 """Publishing what must arrive: every event and dead letter is acknowledged, or its failure is known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
@@ -20,8 +20,7 @@ class NotPublished(Transient):
     """The broker did not acknowledge."""
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One message on its way out, with what caused it."""
 
     event: Event

@@ -1,8 +1,9 @@
 """What goes into a handler and what comes out: data only, so that every step between them can be enumerated."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -29,8 +30,7 @@ class Accepts:
     operator: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Received(Generic[M_co]):
+class Received(NamedTuple, Generic[M_co]):
     """A record that was read: its message, who sent it (commands), and its time in epoch milliseconds."""
 
     record: Record
@@ -40,8 +40,7 @@ class Received(Generic[M_co]):
     identity: Identity | None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A fact to publish, built from the stored document: the same fact gives the same event."""
 
     topic: str
@@ -52,8 +51,7 @@ class Event:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one record.
 
     `name` is the word for logs and metrics. A `failure` says what happens next by its class (shared.errors); an
@@ -66,7 +64,7 @@ class Outcome:
     failure: Exception | None = None
     #: The log line's event where the contract names one; otherwise `<type>.<outcome>`.
     log_event: str | None = None
-    log_fields: Mapping[str, object] = field(default_factory=dict)
+    log_fields: Mapping[str, object] = MappingProxyType({})
 
 
 def rejected(rejection: Rejection, *, lesson_id: str | None = None) -> Outcome:

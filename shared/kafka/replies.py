@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -24,8 +24,7 @@ TOPICS_SECONDS = 1.0
 _PENDING_REPLIES = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The answer to one command, for the topic that its sender named."""
 
     message: Message

@@ -84,7 +84,8 @@ class Batches:
             Transient: the database cannot say whether it stored them.
         """
         with translated():
-            if not self._in_transaction:
+            # One update is whole by itself: a transaction would only cost it a second round trip.
+            if not self._in_transaction or (len(updates) == 1 and isinstance(updates[0], UpdateOne)):
                 return int((await self._db[collection].bulk_write(list(updates), ordered=False)).matched_count)
             async with await self._db.client.start_session() as session, session.start_transaction():
                 result = await self._db[collection].bulk_write(list(updates), ordered=False, session=session)

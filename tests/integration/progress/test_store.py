@@ -1,7 +1,6 @@
 """What progress' store promises, asked of the fake and of real databases alike."""
 
 import asyncio
-from dataclasses import replace
 
 from services.progress.domain import CourseProgress, Enrollment, Lesson, Recorded
 from services.progress.ports import LearnerInCourse
@@ -89,7 +88,7 @@ class TestRecording:
     async def test_ids_may_hold_anything(self, world: World) -> None:
         strange = completion("$where", "a.b/c\u2028🎓'\"", "{course}")
         await world.store.record([strange])
-        assert (await world.store.record([replace(strange, completed_at=1)]))[strange.progress_id].completion == strange
+        assert (await world.store.record([strange._replace(completed_at=1)]))[strange.progress_id].completion == strange
 
 
 class TestACourse:
