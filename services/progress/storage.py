@@ -1,5 +1,6 @@
 """The Mongo side of progress' ports: documents to domain and back, one fact a learner and lesson."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -20,10 +21,13 @@ from services.progress.ports import LearnerInCourse
 from shared.errors import Transient
 from shared.mongo.batches import Batches
 from shared.mongo.client import Database, translated
+from shared.mongo.gathering import Gathered
 from shared.settings import MongoSettings
 
 _RECORDS = "lessonProgress"
 _DUPLICATE_KEY = 11000
+#: Lesson ids one query may name; with more it asks for all records of its learners.
+_LESSONS_NAMED = 1_000
 
 
 class MongoProgressStore:
@@ -32,9 +36,7 @@ class MongoProgressStore:
     def __init__(self, db: Database, settings: MongoSettings) -> None:
         self._batches = Batches(db, settings)
         self._records = db[_RECORDS]
-        self._modules = db["courseModules"]
-        self._lessons = db["lessons"]
-        self._enrollments = db["enrollments"]
+        self._progress = Gathered(self._read_progress)
 
     async def prepare(self) -> None:
         """Make the indexes of the collection this service owns."""
@@ -88,29 +90,40 @@ class MongoProgressStore:
         return recorded
 
     async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
-        """What this learner has done in this course, from the facts."""
-        with translated():
-            enrollment = await self._enrollments.find_one({"userId": learner.user_id, "courseId": learner.course_id})
-            if enrollment is None:
-                return None
-            lesson_ids = await self._lesson_ids(learner.course_id)
-            records = await self._records.find(
-                {"userId": learner.user_id, "lessonId": {"$in": lesson_ids}}, {"lessonId": 1}
-            ).to_list(None)
-        return CourseProgress(enrollment["_id"], lesson_ids, {d["lessonId"] for d in records})
+        """What this learner has done in this course, from the facts; learners who ask at once are read at once."""
+        return await self._progress.get(learner)
 
-    async def _lesson_ids(self, course_id: str) -> list[str]:
-        modules = await self._modules.find({"courseId": course_id}, {"order": 1}).to_list(None)
-        lessons = await self._lessons.find(
-            {"moduleId": {"$in": [d["_id"] for d in modules]}}, {"moduleId": 1, "order": 1, "isPreview": 1}
-        ).to_list(None)
-        return counted_lessons(
-            (Module(d["_id"], d.get("order", 0)) for d in modules),
-            (
-                PlacedLesson(d["_id"], d["moduleId"], d.get("order", 0), bool(d.get("isPreview", False)))
-                for d in lessons
-            ),
+    async def _read_progress(self, learners: Collection[LearnerInCourse]) -> Mapping[LearnerInCourse, CourseProgress]:
+        found = await self.enrollments(learners)
+        enrollments = {learner: found[learner] for learner in learners if learner in found}
+        counted = await self._counted({learner.course_id for learner in enrollments})
+        lesson_ids = {lesson_id for course in counted.values() for lesson_id in course}
+        records = await self._batches.find(
+            _RECORDS,
+            "userId",
+            {learner.user_id for learner in enrollments} if lesson_ids else (),
+            ("userId", "lessonId"),
+            where={"lessonId": {"$in": list(lesson_ids)}} if len(lesson_ids) <= _LESSONS_NAMED else None,
         )
+        completed: defaultdict[str, set[str]] = defaultdict(set)
+        for record in records:
+            completed[record["userId"]].add(record["lessonId"])
+        return {
+            learner: CourseProgress(enrollment.enrollment_id, counted[learner.course_id], completed[learner.user_id])
+            for learner, enrollment in enrollments.items()
+        }
+
+    async def _counted(self, course_ids: Collection[str]) -> Mapping[str, Sequence[str]]:
+        """The lessons of these courses that count, in course order."""
+        modules: defaultdict[str, list[Module]] = defaultdict(list)
+        for d in await self._batches.find("courseModules", "courseId", course_ids, ("courseId", "order")):
+            modules[d["courseId"]].append(Module(d["_id"], d.get("order", 0)))
+        course_of = {module.module_id: course_id for course_id, found in modules.items() for module in found}
+        lessons: defaultdict[str, list[PlacedLesson]] = defaultdict(list)
+        for d in await self._batches.find("lessons", "moduleId", course_of, ("moduleId", "order", "isPreview")):
+            lesson = PlacedLesson(d["_id"], d["moduleId"], d.get("order", 0), bool(d.get("isPreview", False)))
+            lessons[course_of[lesson.module_id]].append(lesson)
+        return {course_id: counted_lessons(modules[course_id], lessons[course_id]) for course_id in course_ids}
 
 
 def _stored_before(partial: BulkWriteError) -> list[str]:
