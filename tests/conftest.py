@@ -5,11 +5,16 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ops.stacks import StackKind, missing_parts
 
 _SERVED: defaultdict[str, set[str]] = defaultdict(set)
 _HERE = Path(__file__).parent
+
+#: A machine that is busy for a moment is no defect: no example is timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,7 @@ from joserfc.jwk import RSAKey
 
 from ops.stacks import StackKind
 from tests.support.campus import Campus
+from tests.support.eventually import eventually
 from tests.support.gateway import Gateway
 from tests.support.system import System
 
@@ -88,6 +89,7 @@ async def test_unknown_types_versions_modes_and_headers_are_dead_letters_without
     token = ("authorization", b"Bearer " + gateway.token(learner.user_id).encode())
     value = json.dumps({"lessonId": course.lessons[0]}).encode()
     good_type: tuple[str, bytes | None] = ("ce_type", b"lesson.complete.v1")
+    asking = [("reply-to", b"progress.replies"), ("correlation-id", b"not-understood")]
     cases: list[tuple[str, list[tuple[str, bytes | None]]]] = [
         ("UnreadableEnvelope", []),
         ("UnreadableEnvelope", [("ce_type", None), token]),
@@ -99,7 +101,9 @@ async def test_unknown_types_versions_modes_and_headers_are_dead_letters_without
         ("UnknownType", [("ce_type", b"progress.recalculate.v1"), token]),
     ]
     for number, (_, headers) in enumerate(cases):
-        await gateway.send(COMMANDS, value, key=None, headers=[*headers, ("case", b"%d" % number)], partition=0)
+        await gateway.send(
+            COMMANDS, value, key=None, headers=[*headers, ("case", b"%d" % number), *asking], partition=0
+        )
     after = await gateway.command("lesson.complete.v1", value, token=gateway.token(learner.user_id), partition=0)
 
     assert (await gateway.reply(after)).type == "lesson.marked.v1"
@@ -110,6 +114,7 @@ async def test_unknown_types_versions_modes_and_headers_are_dead_letters_without
         assert letter.key is None
         assert list(letter.record.headers)[: len(headers)] == headers
     assert len(await campus.records(learner)) == 1
+    assert not gateway.seen("progress.replies", lambda s: s.headers.get("correlation-id") == b"not-understood")
 
 
 async def test_garbage_in_headers_nobody_named_is_harmless(gateway: Gateway, campus: Campus) -> None:
@@ -208,8 +213,12 @@ async def test_a_hostile_or_absent_reply_topic_is_dropped_and_counted_and_the_co
     )
 
     await gateway.progressed(learner.enrollment_id, completed=1)
-    assert await gateway.metric("progress", sample) == before + 1
+    await eventually(lambda: _is(gateway, sample, before + 1))
     assert not gateway.seen("lesson.completed", lambda s: s.type == "lesson.marked.v1")
+
+
+async def _is(gateway: Gateway, sample: str, expected: float) -> bool:
+    return await gateway.metric("progress", sample) == expected
 
 
 async def test_a_learner_sees_nothing_of_another_learners_course(gateway: Gateway, campus: Campus) -> None:
