@@ -1,8 +1,8 @@
 """Every metric of certificates, on an injected registry."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 
-from shared.observability.propagation import PROPAGATION_BUCKETS
+from shared.observability.propagation import Propagation
 
 _OUTCOMES = ("issued", "retried", "failed", "revoked")
 
@@ -19,13 +19,7 @@ class CertificateMetrics:
         )
         # Every child is there from the start: a rate over an absent series is no rate.
         self._certificates = {outcome: certificates.labels(outcome) for outcome in _OUTCOMES}
-        self._propagation = Histogram(
-            "lesson_progress_propagation_seconds",
-            "From the command's record time to this stage, for facts that are new.",
-            ["stage"],
-            buckets=PROPAGATION_BUCKETS,
-            registry=registry,
-        ).labels("certificate")
+        self._propagation = Propagation(registry, "certificate")
 
     def count(self, outcome: str) -> None:
         """Count one certificate."""
@@ -33,4 +27,4 @@ class CertificateMetrics:
 
     def propagated(self, milliseconds: int) -> None:
         """Observe one new certificate that a learner's command led to."""
-        self._propagation.observe(max(0, milliseconds) / 1000)
+        self._propagation.observe(milliseconds)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from shared.observability.propagation import PROPAGATION_BUCKETS
+from shared.observability.propagation import Propagation
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -36,13 +36,7 @@ class ProgressMetrics:
             buckets=(60, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY, 180 * _DAY, 365 * _DAY),
             registry=registry,
         )
-        self._propagation = Histogram(
-            "lesson_progress_propagation_seconds",
-            "From the command's record time to this stage, for facts that are new.",
-            ["stage"],
-            buckets=PROPAGATION_BUCKETS,
-            registry=registry,
-        ).labels("recorded")
+        self._propagation = Propagation(registry, "recorded")
 
     def command(self, outcome: str) -> None:
         """Count one finished command."""
@@ -52,4 +46,4 @@ class ProgressMetrics:
     def recorded(self, *, age_ms: int, propagation_ms: int) -> None:
         """Observe one new record."""
         self._age.observe(age_ms / 1000)
-        self._propagation.observe(max(0, propagation_ms) / 1000)
+        self._propagation.observe(propagation_ms)

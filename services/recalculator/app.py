@@ -98,7 +98,10 @@ class _Watch:
         """Wait until it is time, then count the stored percentages that differ from the facts."""
         await asyncio.sleep(self.settings.audit_seconds)
         auditor = Auditor(self.store, self.settings, certificates=False)
-        self.metrics.drift.set(len([difference async for difference in auditor.differences()]))
+        found = 0
+        async for _ in auditor.differences():
+            found += 1
+        self.metrics.drift.set(found)
 
 
 @dataclass(frozen=True, slots=True)

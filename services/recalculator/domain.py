@@ -69,10 +69,14 @@ class Recalculated:
         """Whether the facts say something else than what was stored."""
         return self.after.progress != self.before.progress
 
-    @property
-    def advanced(self) -> bool:
-        """Whether more lessons count as completed than before."""
-        return self.after.progress.completed > self.before.progress.completed
+    def advanced_by(self, completed_at: int) -> bool:
+        """Whether a completion of this moment (epoch ms) is among those that were counted just now.
+
+        Completions of an enrollment come in the order of their times: one that is not later than what was stored was
+        counted before. Before the first recalculation none was.
+        """
+        advanced = self.after.progress.completed > self.before.progress.completed
+        return advanced and (self.before.revision == 0 or completed_at > self.before.progressed_at)
 
     @property
     def drifted(self) -> bool:

@@ -1,6 +1,6 @@
 """The recalculator's use cases, one function each, over ports."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 
 from services.recalculator.domain import (
     Difference,
@@ -121,8 +121,9 @@ async def differences(
     """Every enrollment that is not what its facts say; none in a healthy system.
 
     A completion on its way is no difference: what is found is looked at again after `settle`, which gives it time to
-    arrive, and what was stored anew in between is right. `on_progress` hears how many enrollments have been compared,
-    of about how many.
+    arrive, and what was stored anew in between is right. That is done whenever there is a `page` of them, so what is
+    held does not grow with what is wrong. `on_progress` hears how many enrollments have been compared, of about how
+    many.
 
     Raises:
         Transient: the database does not answer.
@@ -135,14 +136,25 @@ async def differences(
         suspects.update((d.enrollment_id, stored[d.enrollment_id]) for d in found)
         compared, last = compared + len(enrollments), enrollments[-1].enrollment_id
         on_progress(compared, max(compared, total))
-    if suspects:
-        await settle()
-    for ids in _pages(list(suspects), page):
-        again = (await store.enrollments(ids)).values()
-        unmoved = [enrollment for enrollment in again if enrollment == suspects[enrollment.enrollment_id]]
-        for difference in await audit_page(unmoved, store, certificates=certificates):
-            yield difference
+        if len(suspects) >= page:
+            for difference in await _settled(suspects, store, settle, certificates=certificates):
+                yield difference
+            suspects = {}
+    for difference in await _settled(suspects, store, settle, certificates=certificates):
+        yield difference
 
 
-def _pages(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
+async def _settled(
+    suspects: Mapping[str, Enrollment],
+    store: RecalculatorStore,
+    settle: Callable[[], Awaitable[None]],
+    *,
+    certificates: bool,
+) -> list[Difference]:
+    """Those of the suspects that are still as they were, and still wrong, after `settle`."""
+    if not suspects:
+        return []
+    await settle()
+    again = (await store.enrollments(list(suspects))).values()
+    unmoved = [enrollment for enrollment in again if enrollment == suspects[enrollment.enrollment_id]]
+    return await audit_page(unmoved, store, certificates=certificates)

@@ -25,6 +25,7 @@ from shared.contracts.operators import CourseChanged, ProgressRecalculate
 from shared.contracts.progress import LessonCompleted
 from shared.contracts.recalculator import CourseCompleted, EnrollmentProgressed, ProgressRecalculated
 from shared.contracts.topics import COURSE_COMPLETED, ENROLLMENT_PROGRESSED
+from shared.errors import Fatal
 from shared.kafka.produce import Publication, Publisher
 from shared.kafka.records import Accepts, Event, Outcome, Received, partition_of, rejected
 
@@ -74,11 +75,11 @@ class RecalculatorMessages:
         return recalculated
 
     def _observe(self, batch: Sequence[Incoming], recalculated: Mapping[str, Recalculated], now: int) -> None:
-        """Measure the facts that moved a percentage just now; a repeated one moves none."""
+        """Measure the facts that moved a percentage just now; a repeated one moved it before."""
         completions = {r.message.progress_id: r.message for r in batch if isinstance(r.message, LessonCompleted)}
         for completion in completions.values():
             result = recalculated.get(completion.enrollment_id)
-            if result is not None and result.advanced:
+            if result is not None and result.advanced_by(completion.completed_at):
                 self._metrics.progressed(propagation_ms=now - completion.completed_at)
 
 
@@ -172,19 +173,41 @@ class Sweeps:
     async def run(self) -> None:
         """Wait until a sweep may be there, then carry out all of them; to be repeated in the background.
 
+        A sweep that fails is set aside until the next run: a course that cannot be read holds up no other.
+
         Raises:
-            Transient: the database or the broker does not answer; the sweeps go on where they stood.
+            Exception: the first failure of a sweep, when the others are done; the sweeps go on where they stood.
         """
         with suppress(TimeoutError):
             await asyncio.wait_for(self._requested.wait(), self._poll_seconds)
         self._requested.clear()
-        while sweeps := await self._store.open_sweeps(_SWEEPS_AT_ONCE):
+        failed: dict[str, Exception] = {}
+        while True:
+            # Those that failed are still open: they must not fill the list.
+            sweeps = await self._store.open_sweeps(_SWEEPS_AT_ONCE + len(failed))
             self._metrics.open_sweeps.set(len(sweeps))
-            for sweep in sweeps:
-                await self._turn(sweep)
-        self._metrics.open_sweeps.set(0)
+            going_on = [sweep for sweep in sweeps if sweep.course_id not in failed]
+            if not going_on:
+                break
+            for sweep in going_on:
+                if failure := await self._turn(sweep):
+                    failed[sweep.course_id] = failure
+        for failure in failed.values():
+            raise failure
 
-    async def _turn(self, sweep: Sweep) -> None:
+    async def _turn(self, sweep: Sweep) -> Exception | None:
+        """The next page of a sweep; answers why it failed, if it did."""
+        try:
+            await self._sweep(sweep)
+        except Fatal:
+            raise
+        except Exception as failure:  # noqa: BLE001 - raised when the others have had their turns
+            self._metrics.failed_sweeps.inc()
+            _log.warning("course.sweep_failed", courseId=sweep.course_id, reason=type(failure).__name__)
+            return failure
+        return None
+
+    async def _sweep(self, sweep: Sweep) -> None:
         swept = await sweep_page(sweep, self._store, self._publish, page=self._page, now=self._clock())
         changed = sum(r.changed for r in swept)
         _log.info("course.swept", courseId=sweep.course_id, enrollments=len(swept), changed=changed)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.observability.propagation import PROPAGATION_BUCKETS
+from shared.observability.propagation import Propagation
 
 _DURATIONS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -26,13 +26,7 @@ class RecalculatorMetrics:
             buckets=_SIZES,
             registry=registry,
         )
-        self._propagation = Histogram(
-            "lesson_progress_propagation_seconds",
-            "From the command's record time to this stage, for facts that are new.",
-            ["stage"],
-            buckets=PROPAGATION_BUCKETS,
-            registry=registry,
-        ).labels("progressed")
+        self._propagation = Propagation(registry, "progressed")
         self._ratio = Gauge(
             "lesson_progress_course_completion_ratio",
             "Completed enrollments / all, of the courses with the most enrollments.",
@@ -50,6 +44,11 @@ class RecalculatorMetrics:
             "Changed courses whose enrollments are still to be recalculated.",
             registry=registry,
         )
+        self.failed_sweeps = Counter(
+            "lesson_progress_sweep_failures",
+            "Pages of changed courses that could not be recalculated and are tried again.",
+            registry=registry,
+        )
 
     def recalculated(self, *, seconds: float, enrollments: int) -> None:
         """Observe the enrollments of one batch of messages."""
@@ -58,7 +57,7 @@ class RecalculatorMetrics:
 
     def progressed(self, *, propagation_ms: int) -> None:
         """Observe one new fact that has reached its percentage."""
-        self._propagation.observe(max(0, propagation_ms) / 1000)
+        self._propagation.observe(propagation_ms)
 
     def completion_ratios(self, ratios: Mapping[str, float]) -> None:
         """Show these courses, and no longer those that are not among them."""

@@ -13,12 +13,15 @@ class RecalculatorStore(Protocol):
     """Stored progress, the facts behind it and the catalog. Raises Transient when the database does not answer."""
 
     async def enrollments(self, enrollment_ids: Collection[str]) -> Mapping[str, Enrollment]:
-        """The enrollments that exist, by id."""
+        """The enrollments that exist and can be read, by id."""
 
     async def enrollments_after(
         self, enrollment_id: str | None, limit: int, *, course_id: str | None = None
     ) -> Sequence[Enrollment]:
-        """The next enrollments in the order of their ids, of one course or of all; from the first on for None."""
+        """The next enrollments in the order of their ids, of one course or of all; from the first on for None.
+
+        Fewer than `limit` are the last ones. What cannot be read as an enrollment is passed over.
+        """
 
     async def enrollment_count(self) -> int:
         """About how many enrollments there are."""

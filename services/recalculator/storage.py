@@ -1,15 +1,18 @@
 """The Mongo side of the recalculator's ports: documents to domain and back, every write conditional."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from pymongo import ASCENDING, IndexModel, UpdateOne
 
 from services.recalculator.domain import Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
 from shared.mongo.batches import Batches, Document
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
+
+_log = structlog.get_logger()
 
 _ENROLLMENTS = "enrollments"
 _SWEEPS = "courseSweeps"
@@ -45,18 +48,26 @@ class MongoRecalculatorStore:
     async def enrollments(self, enrollment_ids: Collection[str]) -> Mapping[str, Enrollment]:
         """The enrollments that exist, by id."""
         found = await self._batches.find(_ENROLLMENTS, "_id", enrollment_ids, _STATE)
-        return {d["_id"]: _enrollment(d) for d in found}
+        return {d["_id"]: _enrollment(d) for d in _readable(found)}
 
     async def enrollments_after(
         self, enrollment_id: str | None, limit: int, *, course_id: str | None = None
     ) -> Sequence[Enrollment]:
-        """The next enrollments in the order of their ids, of one course or of all."""
+        """The next enrollments in the order of their ids, of one course or of all; fewer than `limit` are the last."""
         query: Document = {} if course_id is None else {"courseId": course_id}
-        if enrollment_id is not None:
-            query["_id"] = {"$gt": enrollment_id}
-        with translated():
-            cursor = self._enrollments.find(query, dict.fromkeys(_STATE, 1), batch_size=limit)
-            return [_enrollment(d) for d in await cursor.sort("_id", ASCENDING).limit(limit).to_list(None)]
+        page: list[Enrollment] = []
+        while len(page) < limit:
+            if enrollment_id is not None:
+                query["_id"] = {"$gt": enrollment_id}
+            missing = limit - len(page)
+            with translated():
+                cursor = self._enrollments.find(query, dict.fromkeys(_STATE, 1), batch_size=missing)
+                found = await cursor.sort("_id", ASCENDING).limit(missing).to_list(None)
+            page.extend(_enrollment(d) for d in _readable(found))
+            if len(found) < missing:
+                break
+            enrollment_id = found[-1]["_id"]
+        return page
 
     async def enrollment_count(self) -> int:
         """About how many enrollments there are."""
@@ -126,6 +137,15 @@ class MongoRecalculatorStore:
         """Those of these enrollments that have a certificate, in whatever state."""
         found = await self._batches.find("certificates", "enrollmentId", enrollment_ids, ("enrollmentId",))
         return {d["enrollmentId"] for d in found}
+
+
+def _readable(documents: Iterable[Document]) -> Iterator[Document]:
+    """Those that say whose enrollment in which course they are; another one must not hold up its neighbours."""
+    for document in documents:
+        if isinstance(document.get("userId"), str) and isinstance(document.get("courseId"), str):
+            yield document
+        else:
+            _log.warning("enrollment.unreadable", enrollmentId=str(document["_id"]))
 
 
 def _enrollment(document: Mapping[str, Any]) -> Enrollment:

@@ -48,6 +48,8 @@ class FakeRecalculatorStore:
     sweeps: dict[str, _StoredSweep] = field(default_factory=dict)
     certificates: set[str] = field(default_factory=set)
     away: bool = False
+    #: Why the enrollments of a course cannot be read, by course id.
+    broken: dict[str, Exception] = field(default_factory=dict)
     #: Names of the methods that were called, in order.
     calls: list[str] = field(default_factory=list)
 
@@ -73,6 +75,8 @@ class FakeRecalculatorStore:
         self, enrollment_id: str | None, limit: int, *, course_id: str | None = None
     ) -> Sequence[Enrollment]:
         await self._answer("enrollments_after")
+        if course_id in self.broken:
+            raise self.broken[course_id]
         of_course = [e for _, e in sorted(self.stored.items()) if course_id in (None, e.course_id)]
         return [e for e in of_course if enrollment_id is None or e.enrollment_id > enrollment_id][:limit]
 

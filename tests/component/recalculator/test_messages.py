@@ -357,6 +357,22 @@ class TestMetrics:
         assert store.stored["enrollment-1"].progress == Progress(1, 5, 20.0)
         assert recalculator.process.metric("lesson_progress_propagation_seconds_count", stage="progressed") == 1
 
+    async def test_an_old_repeat_beside_a_new_fact_of_the_same_enrollment_is_not_measured(
+        self, recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore, clock: FakeClock
+    ) -> None:
+        await store.complete("learner-1", "lesson-0", at=NOW)
+        log.add(completed("lesson-0", at=NOW))
+        await recalculator.process.run()
+        clock.move(10_000_000)
+        await store.complete("learner-1", "lesson-1", at=NOW + 9_999_990)
+        log.add(completed("lesson-0", at=NOW), completed("lesson-1", at=NOW + 9_999_990))
+
+        await recalculator.process.run()
+
+        metric = recalculator.process.metric
+        assert metric("lesson_progress_propagation_seconds_count", stage="progressed") == 2
+        assert metric("lesson_progress_propagation_seconds_sum", stage="progressed") == pytest.approx(0.01)
+
     async def test_every_batch_is_measured_with_its_number_of_enrollments(
         self, recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore
     ) -> None:

@@ -5,7 +5,7 @@ from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from shared.contracts.topics import COURSE_COMPLETED, ENROLLMENT_PROGRESSED
-from shared.errors import Transient
+from shared.errors import Fatal, Transient
 from tests.support.fakes import FakeLog
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
@@ -74,6 +74,69 @@ async def test_several_courses_take_turns_so_that_a_large_one_holds_up_nobody(
     assert [line["courseId"] for line in lines] == ["course-1", "course-2", "course-1", "course-1"]
 
 
+class TestACourseThatCannotBeSwept:
+    @pytest.fixture
+    async def store(self, store: FakeRecalculatorStore) -> FakeRecalculatorStore:
+        """Its sweep stands before that of a course that can."""
+        store.broken["course-0"] = KeyError("userId")
+        await store.request_sweeps({"course-0": NOW, "course-1": NOW})
+        return store
+
+    async def test_it_holds_up_no_other_and_its_failure_is_seen_in_the_end(
+        self, recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore
+    ) -> None:
+        with pytest.raises(KeyError, match="userId"):
+            await recalculator.sweeps.run()
+
+        assert [sweep.course_id for sweep in await store.open_sweeps(9)] == ["course-0"]
+        assert len(published(log, ENROLLMENT_PROGRESSED)) == 5
+
+    async def test_it_is_logged_counted_and_tried_once_a_run(
+        self, recalculator: Recalculating, store: FakeRecalculatorStore
+    ) -> None:
+        with capture_logs() as lines:
+            for _ in range(2):
+                recalculator.requested.set()
+                with pytest.raises(KeyError):
+                    await recalculator.sweeps.run()
+
+        failed = [line for line in lines if line["event"] == "course.sweep_failed"]
+        assert [(line["courseId"], line["reason"]) for line in failed] == [("course-0", "KeyError")] * 2
+        assert recalculator.process.metric("lesson_progress_sweep_failures_total") == 2
+        assert recalculator.process.metric("lesson_progress_open_sweeps") == 1
+
+    async def test_many_of_them_do_not_fill_the_places_of_the_others(
+        self, recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("services.recalculator.messaging._SWEEPS_AT_ONCE", 1)
+
+        with pytest.raises(KeyError):
+            await recalculator.sweeps.run()
+
+        assert len(published(log, ENROLLMENT_PROGRESSED)) == 5
+
+    async def test_it_goes_on_when_it_can_be_read_again(
+        self, recalculator: Recalculating, store: FakeRecalculatorStore
+    ) -> None:
+        with pytest.raises(KeyError):
+            await recalculator.sweeps.run()
+        store.broken.clear()
+
+        await recalculator.sweeps.run()
+
+        assert await store.open_sweeps(9) == []
+
+    async def test_a_service_that_cannot_work_at_all_stops_at_once(
+        self, recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore
+    ) -> None:
+        store.broken["course-0"] = Fatal("the database refuses this service's user")
+
+        with pytest.raises(Fatal):
+            await recalculator.sweeps.run()
+
+        assert published(log, ENROLLMENT_PROGRESSED) == []
+
+
 async def test_a_refused_event_leaves_the_cursor_and_the_page_is_repeated(
     recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore
 ) -> None:
@@ -112,6 +175,7 @@ async def test_a_completion_in_the_middle_of_a_sweep_is_kept(
 async def test_the_gauge_shows_how_many_courses_are_still_to_be_done(
     recalculator: Recalculating, store: FakeRecalculatorStore
 ) -> None:
+    await store.enroll("small-1", "learner-1", "course-2")
     await store.request_sweeps({"course-1": NOW, "course-2": NOW})
     recalculator.process.producer.refuse = lambda *_: KafkaConnectionError()
     with pytest.raises(Transient):

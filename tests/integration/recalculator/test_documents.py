@@ -108,3 +108,22 @@ async def test_the_auditor_finds_completions_without_certificate(real: RealWorld
         assert [d.kind async for d in auditor.differences()] == [Drift.CERTIFICATE_MISSING]
         await real.platform.certify("enrollment-1")
         assert [d async for d in auditor.differences()] == []
+
+
+async def test_a_document_that_names_no_learner_holds_up_neither_sweep_nor_audit(real: RealWorld) -> None:
+    for enrollment_id, torn in (
+        ("enrollment-0", {}),
+        ("enrollment-1a", {"userId": 1}),
+        ("enrollment-3", {"userId": 2}),
+    ):
+        await real.db["enrollments"].insert_one({"_id": enrollment_id, "courseId": "course-1", **torn})
+    await real.platform.enroll("enrollment-2", "learner-2", "course-1")
+
+    async def page(after: str | None, limit: int) -> list[str]:
+        return [e.enrollment_id for e in await real.store.enrollments_after(after, limit, course_id="course-1")]
+
+    assert await page(None, 1) == ["enrollment-1"]
+    assert await page(None, 2) == await page(None, 9) == ["enrollment-1", "enrollment-2"]
+    assert await page("enrollment-1", 1) == ["enrollment-2"]
+    assert await page("enrollment-2", 1) == []
+    assert await recalculate_enrollments(["enrollment-0"], real.store) == {}

@@ -93,6 +93,33 @@ async def test_nothing_is_waited_for_when_nothing_was_found(store: FakeRecalcula
     assert await found(store, settle=None) == []
 
 
+async def test_many_are_settled_page_by_page_and_each_is_found_once(store: FakeRecalculatorStore) -> None:
+    for n in range(4):
+        await store.complete(f"learner-{n}", "lesson-1")
+    compared: list[int] = []
+    settled: list[int] = []
+
+    async def settle() -> None:
+        settled.append(compared[-1])
+
+    differing = await found(store, settle=settle, on_progress=lambda done, _: compared.append(done))
+
+    assert [d.enrollment_id for d in differing] == [f"enrollment-{n}" for n in range(4)]
+    assert settled == [2, 4]
+
+
+async def test_few_wait_for_each_other_and_are_settled_once(store: FakeRecalculatorStore) -> None:
+    for n in (0, 3, 4):
+        store.stored[f"enrollment-{n}"] = replace(store.stored[f"enrollment-{n}"], progress=Progress(0, 2))
+    settled: list[None] = []
+
+    async def settle() -> None:
+        settled.append(None)
+
+    assert len(await found(store, page=4, settle=settle)) == 3
+    assert len(settled) == 1
+
+
 async def test_progress_is_told_page_by_page(store: FakeRecalculatorStore) -> None:
     heard: list[tuple[int, int]] = []
 
