@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +20,19 @@ from shared.settings import HttpSettings
 
 _log = structlog.get_logger()
 
-#: From SIGTERM to the end, at most, in seconds.
+#: From SIGTERM to the end of the process, at most, in seconds. The parts below share it.
 GRACE_SECONDS = 10.0
-_DRAIN_SECONDS = 7.0
+#: How long the records in hand may take; their offsets are committed after that, within the same deadline.
+_DRAIN_SECONDS = 5.0
+#: For the last commit and the last replies, when the records in hand took all their time.
+_LAST_WORDS_SECONDS = 2.0
+#: When the consuming side and the resources are to be closed; from then on they are cut short.
+_WORK_SECONDS = 8.0
+#: How often what takes too long is cancelled (it may hang once more in each part that it closes), and how far apart.
+_CUTS = 8
+_CUT_SECONDS = 0.1
+#: What is left then is left to threads, which nobody can cancel.
+_THREADS_SECONDS = 0.5
 
 
 class Consuming(Protocol):
@@ -63,7 +75,7 @@ class Service:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Serve and consume until stopped.
+        """Serve and consume until stopped; from then on it takes GRACE_SECONDS at most, whatever hangs.
 
         Raises:
             Fatal: the service cannot do its work as it is configured.
@@ -77,7 +89,7 @@ class Service:
                 access_log=False,
                 server_header=False,
                 lifespan="off",
-                timeout_graceful_shutdown=2,
+                timeout_graceful_shutdown=1,
             )
         )
         serving = asyncio.create_task(_served(server))
@@ -86,11 +98,12 @@ class Service:
         await asyncio.wait({serving, working, ended}, return_when=asyncio.FIRST_COMPLETED)
         early_end = serving.done() and not self._stopping.is_set()
         self._stopping.set()
+        stopped_at = asyncio.get_running_loop().time()
         try:
-            await working
+            await _end(working, by=stopped_at + _WORK_SECONDS)
         finally:
             server.should_exit = True
-            await serving
+            await _end(serving, by=stopped_at + GRACE_SECONDS - _THREADS_SECONDS - _CUT_SECONDS)
             ended.cancel()
         if early_end and self._fatal is None:
             raise Fatal(f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}")
@@ -108,13 +121,14 @@ class Service:
             except Fatal as failure:
                 self.fail(failure)
                 return
-            self.started = True
-            _log.info("service.started")
+            if not self._stopping.is_set():
+                self.started = True
+                _log.info("service.started")
             await self._stopping.wait()
             self.started = False
             _log.info("service.stopping")
             with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS + 1):
+                async with asyncio.timeout(_DRAIN_SECONDS + _LAST_WORDS_SECONDS):
                     await self.consuming.drain(_DRAIN_SECONDS)
 
     async def _begin(self, stack: AsyncExitStack) -> None:
@@ -133,17 +147,30 @@ class Service:
         await self._patiently(enter)
 
     async def _patiently(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Repeat a step of the start with back-off while the outside is away."""
+        """Repeat a step of the start with back-off while the outside is away, or until the service is to stop."""
         attempt = 0
         while not self._stopping.is_set():
             try:
-                return await step()
+                return await self._unless_stopped(step)
             except Transient as failure:
                 attempt += 1
                 _log.warning("service.waits", reason=str(failure), attempt=attempt)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), min(backoff(attempt), 5.0))
         return None
+
+    async def _unless_stopped(self, step: Callable[[], Awaitable[None]]) -> None:
+        """A step that hangs (a broker that swallows what it is sent) is given up when the service is to stop."""
+        running = asyncio.ensure_future(step())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            if not running.done():
+                await _cancelled(running)
+        if not (running.cancelled() and self._stopping.is_set()):
+            running.result()
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
         attempt = 0
@@ -179,30 +206,58 @@ async def _served(server: uvicorn.Server) -> None:
         await server.serve()
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
+async def _cancelled(task: asyncio.Future[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
 
 
+async def _end(task: asyncio.Task[None], *, by: float) -> None:
+    """Wait for a task's end until `by` (the loop's clock), then cancel it as often as it hangs in what it closes.
+
+    A task that takes no notice is left behind: nothing is lost by it, what was not committed comes again.
+    """
+    await asyncio.wait({task}, timeout=max(0.0, by - asyncio.get_running_loop().time()))
+    if not task.done():
+        _log.warning("service.cut_short")
+    for _ in range(_CUTS):
+        if task.done():
+            break
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CUT_SECONDS)
+    if task.done() and not task.cancelled():
+        task.result()
+
+
 def run_until_signalled(make: Callable[[], Service]) -> int:
     """Run a service until SIGTERM or SIGINT; answers the exit code, after one clear sentence when it failed."""
 
-    async def main() -> None:
-        service = make()
-        _spare_the_collector()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, service.stop)
-        await service.run()
+    async def main() -> int:
+        try:
+            service = make()
+            _spare_the_collector()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, service.stop)
+            await service.run()
+        except Fatal as failure:
+            _log.error("service.failed", reason=str(failure))
+            return 1
+        return 0
 
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(main())
-    except Fatal as failure:
-        _log.error("service.failed", reason=str(failure))
-        return 1
-    return 0
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        code = runner.run(main())
+        last_word = threading.Timer(_THREADS_SECONDS, _leave, (code,))
+        last_word.daemon = True
+        last_word.start()
+    # Closing the runner waited for threads; one that is still at work would have kept the process beyond its time.
+    last_word.cancel()
+    return code
+
+
+def _leave(code: int) -> None:
+    _log.warning("service.cut_short")
+    os._exit(code)
 
 
 def _spare_the_collector() -> None:

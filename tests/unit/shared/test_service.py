@@ -1,8 +1,12 @@
 """One service process: it waits for the outside, serves from the first moment, drains, and closes in order."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -44,8 +48,10 @@ class Story:
         @asynccontextmanager
         async def opened() -> AsyncIterator[None]:
             self.tell(f"open {name}")
-            yield
-            self.tell(f"close {name}")
+            try:
+                yield
+            finally:
+                self.tell(f"close {name}")
 
         return opened
 
@@ -168,7 +174,7 @@ async def test_a_failure_while_it_runs_drains_and_ends_it(story: Story) -> None:
 
 
 async def test_draining_is_bounded(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_DRAIN_SECONDS", -0.99)
+    monkeypatch.setattr(module, "_LAST_WORDS_SECONDS", 0.01 - module._DRAIN_SECONDS)
 
     async def for_ever(_: float) -> None:
         await asyncio.Event().wait()
@@ -179,6 +185,112 @@ async def test_draining_is_bounded(story: Story, monkeypatch: pytest.MonkeyPatch
     service.stop()
     await asyncio.wait_for(running, 5)
     assert story.told[-3:] == ["stop", "close keys", "close database"]
+
+
+async def for_ever(*_: object) -> None:
+    await asyncio.Event().wait()
+
+
+def stubborn(enough: asyncio.Event) -> Callable[..., Any]:
+    """Takes no notice of any cancellation, until it is enough."""
+
+    async def wait(*_: object) -> None:
+        while not enough.is_set():
+            with suppress(asyncio.CancelledError):
+                await enough.wait()
+
+    return wait
+
+
+class TestTheDeadline:
+    """What hangs is cut short; here at once, and not after ten seconds."""
+
+    def test_all_the_parts_fit_into_it(self) -> None:
+        assert module.GRACE_SECONDS == 10
+        assert module._DRAIN_SECONDS + module._LAST_WORDS_SECONDS < module._WORK_SECONDS
+        http_and_threads = 1 + 2 * module._CUT_SECONDS + module._THREADS_SECONDS
+        assert module._WORK_SECONDS + http_and_threads <= module.GRACE_SECONDS
+
+    @pytest.fixture
+    def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_WORK_SECONDS", 0.05)
+        monkeypatch.setattr(module, "_CUT_SECONDS", 0.02)
+
+    async def test_a_resource_that_hangs_while_it_opens_is_given_up(self, story: Story) -> None:
+        service = service_of(story)
+
+        @asynccontextmanager
+        async def hanging() -> AsyncIterator[None]:
+            story.tell("open keys")
+            await for_ever()
+            yield
+
+        service.resources = (story.resource("database"), hanging)
+        running = asyncio.create_task(service.run())
+        await eventually(lambda: "open keys" in story.told)
+        service.stop()
+        await asyncio.wait_for(running, 5)
+        assert story.told == ["open database", "open keys", "close database"]
+
+    async def test_a_start_that_hangs_is_given_up_and_what_it_began_is_let_go(
+        self, story: Story, monkeypatch: pytest.MonkeyPatch, lines: list[MutableMapping[str, Any]]
+    ) -> None:
+        begun = asyncio.Event()
+
+        async def start() -> None:
+            begun.set()
+            await for_ever()
+
+        monkeypatch.setattr(story, "start", start)
+        service = service_of(story)
+        running = asyncio.create_task(service.run())
+        await begun.wait()
+        service.stop()
+        await asyncio.wait_for(running, 5)
+        assert story.told[-3:] == ["stop", "close keys", "close database"]
+        assert not service.started
+        assert {line["event"] for line in lines}.isdisjoint({"service.started", "service.cut_short"})
+
+    @pytest.mark.usefixtures("_soon")
+    async def test_whatever_hangs_in_letting_go_the_rest_is_closed(
+        self, story: Story, monkeypatch: pytest.MonkeyPatch, lines: list[MutableMapping[str, Any]]
+    ) -> None:
+        monkeypatch.setattr(story, "drain", for_ever)
+        monkeypatch.setattr(story, "stop", for_ever)
+        service = service_of(story)
+        running = await until_started(service)
+        service.stop()
+        await asyncio.wait_for(running, 5)
+        assert story.told[-2:] == ["close keys", "close database"]
+        assert [line["event"] for line in lines].count("service.cut_short") == 1
+
+    @pytest.mark.usefixtures("_soon")
+    async def test_what_takes_no_notice_is_left_behind(self, story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+        enough = asyncio.Event()
+        monkeypatch.setattr(story, "stop", stubborn(enough))
+        service = service_of(story)
+        running = await until_started(service)
+        service.fail(Fatal("the loop failed"))
+        with pytest.raises(Fatal, match="the loop failed"):
+            await asyncio.wait_for(running, 5)
+        enough.set()
+        await eventually(lambda: story.told[-1] == "close database")
+
+    async def test_draining_has_its_time_before_anything_is_cut(
+        self, story: Story, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        committed: list[str] = []
+
+        async def drain(_: float) -> None:
+            await asyncio.sleep(0.1)
+            committed.append("all")
+
+        monkeypatch.setattr(story, "drain", drain)
+        service = service_of(story)
+        running = await until_started(service)
+        service.stop()
+        await asyncio.wait_for(running, 5)
+        assert committed == ["all"]
 
 
 class TestBackgroundWork:
@@ -240,3 +352,42 @@ def test_a_stopped_service_is_exit_code_zero(story: Story) -> None:
         return service
 
     assert run_until_signalled(make) == 0
+
+
+def test_a_thread_at_work_does_not_keep_the_process(tmp_path: Path) -> None:
+    script = tmp_path / "service.py"
+    script.write_text(
+        """
+import asyncio, sys, time
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from shared import service
+from shared.settings import HttpSettings
+
+service._WORK_SECONDS = service._CUT_SECONDS = service._THREADS_SECONDS = 0.05
+
+@asynccontextmanager
+async def pool():
+    yield
+    await asyncio.to_thread(time.sleep, 60)
+
+class Nothing:
+    async def start(self):
+        made.stop()
+    async def drain(self, seconds): ...
+    async def stop(self): ...
+
+made = None
+def make():
+    global made
+    made = service.Service("progress", FastAPI(), HttpSettings(port=0), (pool,), Nothing())
+    return made
+
+sys.exit(service.run_until_signalled(make))
+"""
+    )
+    ended = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, str(script)], timeout=30, check=False, capture_output=True, cwd=Path.cwd(),
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
