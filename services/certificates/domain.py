@@ -17,8 +17,8 @@ KINDS: tuple[NotificationKind, ...] = ("course_completed", "certificate_ready")
 USER_MISSING = "user_missing"
 COURSE_MISSING = "course_missing"
 RENDER_FAILED = "render_failed"
-#: A page that ends its worker is tried this often.
-MOST_ATTEMPTS = 5
+#: A page that ended its worker in this many handlings, alone each time, is to blame; no other trouble counts.
+MOST_WORKERS_ENDED = 5
 
 #: The most characters of a notification's body. Source: contracts, "Events".
 _LONGEST_BODY = 500
@@ -93,6 +93,8 @@ class Certificate:
     revoked_at: int | None = None
     revoked_reason: str | None = None
     attempts: int = 1
+    #: In how many handlings its page, alone, ended its worker, since it was last made or given up.
+    workers_ended: int = 0
 
     @property
     def content(self) -> tuple[str, str, str | None, str | None]:
@@ -114,12 +116,13 @@ class Certificate:
 
     def failed(self, code: str) -> "Certificate":
         """It cannot be made. One that was issued stays so, as it was: the learner's link goes on working."""
-        return replace(self, status=self.status if self.status == "issued" else "failed", failure=code)
+        status: CertificateStatus = "issued" if self.status == "issued" else "failed"
+        return replace(self, status=status, failure=code, workers_ended=0)
 
     def rendered(self, file_id: str) -> "Certificate":
         """Its PDF is stored. One that was issued has a new PDF and stays issued."""
         status: CertificateStatus = "issued" if self.status == "issued" else "rendered"
-        return replace(self.with_file(file_id), status=status, failure=None)
+        return replace(self.with_file(file_id), status=status, failure=None, workers_ended=0)
 
     def with_file(self, file_id: str | None) -> "Certificate":
         """With this file, and the former one noted."""
@@ -129,6 +132,10 @@ class Certificate:
     def issued(self, at: int) -> "Certificate":
         """Anyone may see it; the moment is set once."""
         return replace(self, status="issued", issued_at=at if self.issued_at is None else self.issued_at, failure=None)
+
+    def ended_worker(self) -> "Certificate":
+        """Its page, alone, ended its worker once more."""
+        return replace(self, workers_ended=self.workers_ended + 1)
 
     def revoked(self, revocation: Revocation) -> "Certificate":
         """Withdrawn for good."""
@@ -167,6 +174,11 @@ class Making:
     completed_at: int
     #: An operator asked for it, whatever state it was in.
     again: bool
+
+    @property
+    def last_chance(self) -> bool:
+        """Whether the page is to blame if it ends its worker now."""
+        return self.before.workers_ended + 1 >= MOST_WORKERS_ENDED
 
     def made(self, page: PdfFile | Failure | None, at: int) -> Certificate:
         """What follows from the page; without one, where none are made, it is issued `at` once."""

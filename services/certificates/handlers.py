@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from services.certificates.domain import (
     KINDS,
-    MOST_ATTEMPTS,
     RENDER_FAILED,
     Certificate,
     Enrollment,
@@ -46,7 +45,7 @@ class ChangedMeanwhile(Transient):
 
 
 class EndsWorkers(Transient):
-    """This page, alone, ended its worker, and the next worker works: the page is to blame."""
+    """This page, alone, ended its worker, and the next worker works: after a few of these the page is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +140,8 @@ class CertificateIssuer:
         after = {key: m.draft for key, m in makings.items() if m.draft.failure is not None}
         after |= {key: drafts[key].made(page, now) for key, page in pages.items() if not isinstance(page, Transient)}
         changes = [Change(makings[key].before, made) for key, made in after.items() if made != makings[key].before]
+        ended = [makings[key].before for key, page in pages.items() if isinstance(page, EndsWorkers)]
+        changes += [Change(before, before.ended_worker()) for before in ended]
         stored = await self.store.advance(changes)
         waits = {key: page for key, page in pages.items() if isinstance(page, Transient)}
         remade = {key: one for key, one in after.items() if makings[key].again}
@@ -151,7 +152,7 @@ class CertificateIssuer:
             return [None] * len(makings)
         pages: list[PdfFile | Failure | Transient | None] = []
         for one, page in zip(makings, await _typeset(makings, self.typesetter), strict=True):
-            to_blame = isinstance(page, EndsWorkers) and one.before.attempts >= MOST_ATTEMPTS
+            to_blame = isinstance(page, EndsWorkers) and one.last_chance
             made = PdfFile.of(one.draft, page) if isinstance(page, bytes) else page
             pages.append(Failure(RENDER_FAILED) if to_blame else made)
         return pages

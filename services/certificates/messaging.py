@@ -1,6 +1,6 @@
 """Kafka on one side, certificates' handlers on the other; no rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from services.certificates.domain import (
     CERTIFICATE_NOT_FOUND,
@@ -53,14 +53,19 @@ class CertificateMessages:
         self._clock = clock
 
     async def __call__(self, batch: Sequence[Received[Handled]]) -> list[Outcome]:
-        """Handle a batch; what is withdrawn is withdrawn first, and waits for no page."""
+        """Handle a batch; what is withdrawn is withdrawn first, and waits for no page.
+
+        A revocation that found nothing comes once more when the record that makes its certificate stood before it.
+        """
         revoked = await self._revoke(batch)
         made = await self._make(batch)
+        late = _behind_their_makings(batch, made.keys() - revoked.keys())
+        withdrawn = await self._revoke([batch[i] for i in late])
         return [
-            self._revocation(revoked.get(received.message.enrollment_id))
+            self._revocation((withdrawn if i in late else revoked).get(received.message.enrollment_id))
             if isinstance(received.message, CertificateRevoke)
             else self._issuance(received, made.get(received.message.enrollment_id))
-            for received in batch
+            for i, received in enumerate(batch)
         ]
 
     async def _revoke(self, batch: Sequence[Received[Handled]]) -> dict[str, Revoked]:
@@ -124,6 +129,19 @@ class CertificateMessages:
             return Outcome("waits", failure=revoked.waits)
         certificate = revoked.certificate
         return Outcome("revoked", events=[certificate_revoked(certificate)], reply=_requested(certificate))
+
+
+def _behind_their_makings(batch: Sequence[Received[Handled]], enrollment_ids: Collection[str]) -> Sequence[int]:
+    """The places of these enrollments' revocations that stand behind a record that makes their certificate."""
+    makings: set[str] = set()
+    behind = []
+    for i, received in enumerate(batch):
+        enrollment_id = received.message.enrollment_id
+        if not isinstance(received.message, CertificateRevoke):
+            makings.add(enrollment_id)
+        elif enrollment_id in makings and enrollment_id in enrollment_ids:
+            behind.append(i)
+    return behind
 
 
 def _follows_from_a_command(received: Received[Handled]) -> bool:

@@ -233,6 +233,7 @@ def _file(file: PdfFile, now: datetime) -> Document:
 
 def _document(certificate: Certificate) -> Document:
     document = {name: getattr(certificate, field) for field, name in _CERTIFICATE.items()}
+    document["workersEnded"] = certificate.workers_ended or None
     document["failure"] = None if certificate.failure is None else {"code": certificate.failure}
     return {name: value for name, value in document.items() if value is not None or name in _WRITTEN_AS_NULL}
 
@@ -240,7 +241,7 @@ def _document(certificate: Certificate) -> Document:
 def _certificate(document: Document) -> Certificate:
     fields: dict[str, Any] = {field: document.get(name) for field, name in _CERTIFICATE.items()}
     failure = document.get("failure") or {}
-    return Certificate(**fields, failure=failure.get("code"))
+    return Certificate(**fields, failure=failure.get("code"), workers_ended=document.get("workersEnded") or 0)
 
 
 def _notification(document: Document) -> Notification:

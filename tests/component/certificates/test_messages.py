@@ -330,6 +330,41 @@ class TestRevocation:
 
         assert replies(log) == [("command.rejected.v1", {"code": 404, "reason": "Certificate not found"})]
 
+    async def test_behind_the_record_that_makes_its_certificate_it_ends_revoked_as_it_would_apart(
+        self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+    ) -> None:
+        log.add(generate(), revoke(timestamp=NOW + 5, reason="A mistake"))
+
+        await certificates.process.run()
+
+        assert (store.stored[ONE].status, store.stored[ONE].revoked_reason) == ("revoked", "A mistake")
+        assert [kind for kind, _ in published(log, CERTIFICATE_ISSUED)] == [
+            "certificate.issued.v1",
+            "certificate.revoked.v1",
+        ]
+        assert [data["status"] for _, data in replies(log)] == ["issued", "revoked"]
+        assert certificates.process.metric("lesson_progress_certificates_total", outcome="revoked") == 1
+
+    async def test_before_it_nothing_is_there_to_revoke(
+        self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+    ) -> None:
+        log.add(revoke(), generate(), revoke(timestamp=NOW + 5))
+
+        await certificates.process.run()
+
+        assert store.stored[ONE].revoked_at == NOW + 5
+        assert [data.get("status") or data["code"] for _, data in replies(log)] == [404, "issued", "revoked"]
+
+    async def test_a_certificate_made_behind_a_revocation_that_found_nothing_stays(
+        self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+    ) -> None:
+        log.add(revoke(), generate())
+
+        await certificates.process.run()
+
+        assert store.stored[ONE].status == "issued"
+        assert [data.get("status") or data["code"] for _, data in replies(log)] == [404, "issued"]
+
     async def test_one_that_was_overtaken_is_repeated(
         self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
     ) -> None:

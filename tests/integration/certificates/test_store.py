@@ -110,6 +110,17 @@ async def test_a_change_takes_a_failure_away_that_was_there(world: World) -> Non
     assert stored == PENDING.rendered("file-1")
 
 
+async def test_the_workers_that_a_page_ended_are_counted_and_forgotten(world: World) -> None:
+    await world.store.claim([PENDING])
+
+    await world.store.advance([Change(PENDING, ended := PENDING.ended_worker())])
+    await world.store.advance([Change(ended, twice := ended.ended_worker())])
+    assert await world.store.certificate("c-1") == replace(PENDING, workers_ended=2)
+
+    await world.store.advance([Change(twice, twice.rendered("file-1"))])
+    assert await world.store.certificate("c-1") == PENDING.rendered("file-1")
+
+
 async def test_a_change_of_a_certificate_that_moved_on_is_not_made_and_the_stored_one_is_answered(world: World) -> None:
     first, second = numbered(2)
     await world.store.claim([first, second])

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.certificates.domain import MOST_ATTEMPTS, Certificate, Links
+from services.certificates.domain import MOST_WORKERS_ENDED, Certificate, Links
 from services.certificates.handlers import CertificateIssuer, Made
 from shared.errors import Transient
 from tests.support.fakes_certificates import FakeCertificateStore, FakeTypesetter, academy, numbered_ids
@@ -288,7 +288,7 @@ async def test_a_page_that_always_ends_its_worker_fails_in_the_end() -> None:
     store = academy()
     await store.user("learner-1", "deadly")
 
-    made = [(await issuer(store).issue([ONE]))[ONE] for _ in range(MOST_ATTEMPTS)]
+    made = [(await issuer(store).issue([ONE]))[ONE] for _ in range(MOST_WORKERS_ENDED)]
 
     assert all(one.waits is not None for one in made[:-1])
     assert (made[-1].certificate.status, made[-1].certificate.failure) == ("failed", "render_failed")
@@ -298,10 +298,61 @@ async def test_a_page_that_always_ends_its_worker_fails_in_the_end() -> None:
 async def test_however_long_no_worker_works_no_page_is_blamed_for_it() -> None:
     store = academy()
 
-    made = [(await issuer(store, FakeTypesetter(away=True)).issue([ONE]))[ONE] for _ in range(2 * MOST_ATTEMPTS)]
+    made = [(await issuer(store, FakeTypesetter(away=True)).issue([ONE]))[ONE] for _ in range(2 * MOST_WORKERS_ENDED)]
 
     assert all(one.waits is not None for one in made)
     assert store.stored[ONE].status == "pending"
+
+
+async def test_storage_trouble_uses_up_none_of_the_deaths_that_blame_a_page() -> None:
+    store = academy()
+
+    def time_out(call: str) -> None:
+        if call == "keep":
+            raise Transient("the database is away")
+
+    store.meanwhile = time_out
+    for _ in range(MOST_WORKERS_ENDED):
+        with pytest.raises(Transient):
+            await issuer(store).issue([ONE])
+    store.meanwhile = lambda _call: None
+    killed = (await issuer(store, FakeTypesetter(deadly="Ada")).issue([ONE]))[ONE]
+
+    assert isinstance(killed.waits, Transient)
+    assert (killed.certificate.status, killed.certificate.attempts) == ("pending", MOST_WORKERS_ENDED + 1)
+    assert (await issuer(store).issue([ONE]))[ONE].certificate.status == "issued"
+
+
+async def test_whoever_asks_again_for_a_page_that_was_to_blame_gives_it_all_its_chances() -> None:
+    store = academy()
+    deadly = FakeTypesetter(deadly="Ada")
+    for _ in range(MOST_WORKERS_ENDED):
+        await issuer(store, deadly).issue([ONE])
+
+    made = [(await issuer(store, deadly).issue([ONE], again={ONE}))[ONE] for _ in range(MOST_WORKERS_ENDED)]
+
+    assert [one.waits is None for one in made] == [False] * (MOST_WORKERS_ENDED - 1) + [True]
+
+
+async def test_a_page_that_is_made_forgets_the_workers_it_ended() -> None:
+    store = academy()
+    await issuer(store, FakeTypesetter(deadly="Ada")).issue([ONE])
+    assert store.stored[ONE].workers_ended == 1
+
+    await issuer(store).issue([ONE])
+
+    assert store.stored[ONE].workers_ended == 0
+
+
+async def test_an_issued_certificate_that_ends_workers_when_it_is_made_again_stays_as_it_was() -> None:
+    store = academy()
+    before = await issued(store)
+    await store.user("learner-1", "deadly")
+
+    made = [(await issuer(store).issue([ONE], again={ONE}))[ONE] for _ in range(MOST_WORKERS_ENDED)]
+
+    assert [one.waits is None for one in made] == [False] * (MOST_WORKERS_ENDED - 1) + [True]
+    assert store.stored[ONE] == replace(before, failure="render_failed", attempts=1 + MOST_WORKERS_ENDED)
 
 
 async def test_a_database_that_is_away_makes_the_whole_batch_wait() -> None:
