@@ -1,6 +1,7 @@
 """Kafka on one side, progress' handlers on the other; no rules."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from services.progress.domain import Command, Completion, Recorded
 from services.progress.handlers import mark_complete
@@ -14,6 +15,10 @@ from shared.contracts.rejections import Rejection
 from shared.contracts.topics import LESSON_COMPLETED
 from shared.kafka.records import Accepts, Event, Outcome, Received, rejected
 
+#: Topic, partition and offset of a record.
+Position: TypeAlias = tuple[str, int, int]
+Answer: TypeAlias = Recorded | Rejection
+
 ACCEPTS = {LessonComplete.TYPE: Accepts(LessonComplete, token=True)}
 
 
@@ -24,20 +29,52 @@ class ProgressMessages:
         self._store = store
         self._metrics = metrics
         self._clock = clock
+        #: Which command made a record, until it is finished: when its event must be published again, the command comes
+        #: again and finds its own record. (One that another replica finishes stays here; that is seldom and small.)
+        self._unfinished: dict[str, Position] = {}
+        #: Commands that were given to the store without hearing what became of them.
+        self._unanswered: set[Position] = set()
 
     async def __call__(self, batch: Sequence[Received[LessonComplete]]) -> list[Outcome]:
         """Handle a batch of `lesson.complete.v1`."""
-        answers = await mark_complete([_command(received) for received in batch], self._store)
+        try:
+            answers = await mark_complete([_command(received) for received in batch], self._store)
+        except Exception:
+            # The answer may be lost alone: what comes again may find the records it has stored itself.
+            self._unanswered.update(_position(received) for received in batch)
+            raise
         now = self._clock()
-        for received, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Recorded) and not answer.already:
-                self._metrics.recorded(age_ms=answer.age, propagation_ms=now - received.at)
+        answers = [self._counted(*pair, now) for pair in zip(batch, answers, strict=True)]
         return [_outcome(received, answer) for received, answer in zip(batch, answers, strict=True)]
+
+    def _counted(self, received: Received[LessonComplete], answer: Answer, now: int) -> Answer:
+        """The answer; `already` only where another command made the record, not an earlier try of this one."""
+        position = _position(received)
+        unanswered = position in self._unanswered
+        self._unanswered.discard(position)
+        if isinstance(answer, Rejection):
+            return answer
+        identity = answer.completion.progress_id
+        maker = self._unfinished.get(identity)
+        own = unanswered and maker is None and answer.completion.completed_at == received.at
+        if own or not answer.already:
+            self._unfinished[identity] = position
+            self._metrics.recorded(age_ms=answer.age, propagation_ms=now - received.at)
+        elif maker != position:
+            return answer
+        return answer._replace(already=False) if answer.already else answer
 
     def observe(self, message_type: str, outcome: Outcome) -> None:
         """Count what became of a command."""
         if message_type == LessonComplete.TYPE:
             self._metrics.command(outcome.name)
+            if isinstance(outcome.reply, LessonMarked) and not outcome.reply.already_completed:
+                self._unfinished.pop(outcome.reply.progress_id, None)
+
+
+def _position(received: Received[LessonComplete]) -> Position:
+    record = received.record
+    return record.topic, record.partition, record.offset
 
 
 def _command(received: Received[LessonComplete]) -> Command:
@@ -47,7 +84,7 @@ def _command(received: Received[LessonComplete]) -> Command:
     return Command(identity.user_id, received.message.lesson_id, received.at)
 
 
-def _outcome(received: Received[LessonComplete], answer: Recorded | Rejection) -> Outcome:
+def _outcome(received: Received[LessonComplete], answer: Answer) -> Outcome:
     if isinstance(answer, Rejection):
         return rejected(answer, lesson_id=received.message.lesson_id)
     completion = answer.completion

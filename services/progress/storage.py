@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel
-from pymongo.errors import BulkWriteError
 
 from services.progress.domain import (
     Completion,
@@ -25,7 +24,6 @@ from shared.mongo.gathering import Gathered
 from shared.settings import MongoSettings
 
 _RECORDS = "lessonProgress"
-_DUPLICATE_KEY = 11000
 #: Lesson ids one query may name; with more it asks for all records of its learners.
 _LESSONS_NAMED = 1_000
 
@@ -76,17 +74,12 @@ class MongoProgressStore:
 
     async def record(self, completions: Sequence[Completion]) -> Mapping[str, Recorded]:
         """Store each completion once; one unordered insert, and one read of those that were there before."""
-        before: list[str] = []
-        with translated():
-            try:
-                await self._records.insert_many([_document(c) for c in completions], ordered=False)
-            except BulkWriteError as partial:
-                before = _stored_before(partial)
-        stored = await self._batches.find(_RECORDS, "_id", before)
+        refused = await self._batches.insert(_RECORDS, [_document(c) for c in completions])
+        stored = await self._batches.find(_RECORDS, "_id", [document["_id"] for document in refused])
+        if len(stored) != len(refused):
+            raise Transient("a record that exists cannot be read yet")
         recorded = {c.progress_id: Recorded(c, already=False) for c in completions}
         recorded.update((d["_id"], Recorded(_completion(d), already=True)) for d in stored)
-        if len(stored) != len(before):
-            raise Transient("a record that exists cannot be read yet")
         return recorded
 
     async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
@@ -124,22 +117,6 @@ class MongoProgressStore:
             lesson = PlacedLesson(d["_id"], d["moduleId"], d.get("order", 0), bool(d.get("isPreview", False)))
             lessons[course_of[lesson.module_id]].append(lesson)
         return {course_id: counted_lessons(modules[course_id], lessons[course_id]) for course_id in course_ids}
-
-
-def _stored_before(partial: BulkWriteError) -> list[str]:
-    """The ids of the inserts that found their record there.
-
-    Raises:
-        Transient: the database cannot say whether it stored the others.
-        BulkWriteError: another refusal.
-    """
-    details = partial.details or {}
-    if details.get("writeConcernErrors"):
-        raise Transient("write concern not satisfied") from partial
-    errors = details.get("writeErrors", [])
-    if any(error["code"] != _DUPLICATE_KEY for error in errors):
-        raise partial
-    return [error["op"]["_id"] for error in errors]
 
 
 def _document(completion: Completion) -> dict[str, Any]:

@@ -5,14 +5,18 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from services.progress.domain import Enrollment
+from services.progress.messaging import ProgressMessages
 from services.progress.ports import LearnerInCourse
 from shared.contracts.ids import deterministic_id, progress_id
 from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
+from shared.kafka.assembly import KafkaSide
 from shared.kafka.records import Record
+from shared.service import Service
 from tests.support.builders import ENROLLED_AT, command, completion, signed_token
 from tests.support.fakes import FakeLog, FakeProgressStore
 from tests.support.issuer import DAY, MINUTE, NOW, Signer
@@ -221,6 +225,52 @@ class TestMeasuring:
         assert metrics.of("lesson_progress_lesson_completion_age_seconds_count") == 1
         assert metrics.of("lesson_progress_propagation_seconds_count", stage="recorded") == 1
 
+    async def test_a_new_record_whose_event_was_refused_is_counted_once_and_as_new(
+        self, gateway: Gateway, process: Process, log: FakeLog, metrics: Metrics
+    ) -> None:
+        refusals = [KafkaConnectionError(), KafkaConnectionError()]
+        process.producer.refuse = lambda topic, _: refusals.pop() if refusals and topic == LESSON_COMPLETED else None
+        gateway.sends()
+        gateway.sends()
+
+        await process.run()
+
+        assert metrics.counted() == {"recorded": 1, "already_recorded": 1}
+        assert metrics.of("lesson_progress_propagation_seconds_count", stage="recorded") == 1
+        assert [data["alreadyCompleted"] for _, data in gateway.hears()] == [False, True]
+        gateway.sends()
+        await process.run()
+        assert metrics.counted() == {"recorded": 1, "already_recorded": 2}
+
+    async def test_nothing_is_remembered_of_finished_commands(
+        self, gateway: Gateway, process: Process, store: FakeProgressStore, service: Service
+    ) -> None:
+        store.lost_answers = 1
+        for lesson in ("lesson-1", "lesson-1", "lesson-2", "nowhere"):
+            gateway.sends(lesson)
+
+        await process.run()
+
+        assert isinstance(service.consuming, KafkaSide)
+        messages = service.consuming._handler
+        assert isinstance(messages, ProgressMessages)
+        assert (messages._unfinished, messages._unanswered) == ({}, set())
+
+    async def test_a_new_record_whose_answer_was_lost_is_counted_once_and_as_new(
+        self, gateway: Gateway, process: Process, store: FakeProgressStore, clock: FakeClock, metrics: Metrics
+    ) -> None:
+        gateway.sends("lesson-2")
+        await process.run()
+        store.lost_answers = 1
+        clock.move(MINUTE)
+        for lesson in ("lesson-1", "lesson-1", "lesson-2", "nowhere"):
+            gateway.sends(lesson, timestamp=NOW + MINUTE)
+
+        await process.run()
+
+        assert metrics.counted() == {"recorded": 2, "already_recorded": 2, "lesson_not_found": 1}
+        assert metrics.of("lesson_progress_propagation_seconds_count", stage="recorded") == 2
+
     async def test_a_clock_behind_the_broker_s_measures_nothing_negative(
         self, gateway: Gateway, process: Process, metrics: Metrics
     ) -> None:
@@ -284,7 +334,7 @@ class TestTrouble:
         await process.run()
 
         assert len(store.facts) == 1
-        assert metrics.counted() == {"already_recorded": 1}
+        assert metrics.counted() == {"recorded": 1}
 
     async def test_an_enrollment_that_no_message_may_name_takes_only_its_own_commands(
         self, gateway: Gateway, process: Process, store: FakeProgressStore, log: FakeLog, metrics: Metrics
