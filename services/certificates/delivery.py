@@ -1,9 +1,10 @@
-"""delivery.py - notifications as e-mail over SMTP; off unless the settings turn it on.
+"""Notifications as e-mail over SMTP; off unless the settings turn it on.
 
 At least once: a crash between the server's yes and our note of it sends the e-mail again, with the same Message-ID.
 No address, no text and no password gets into an exception or a repr.
 """
 
+import asyncio
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,10 @@ from typing import Final, Literal
 
 from aiosmtplib import SMTP, SMTPDataError, SMTPException, SMTPRecipientsRefused
 
+from services.certificates.domain import Notification
+from services.certificates.handlers import send_due_emails
+from services.certificates.ports import EmailSender, NotificationStore
+from services.certificates.settings import EmailSettings
 from shared.clock import Clock, system_clock
 from shared.errors import Fatal, Permanent, Transient
 
@@ -21,7 +26,42 @@ _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _MAILBOX: Final = re.compile(rf"(?=.{{1,64}}@){_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")  # RFC 5321, no quoted forms
 _MESSAGE_ID: Final = re.compile(rf"<{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*>")  # RFC 5322, section 3.6.4
 _LONGEST_MAILBOX: Final = 254
+#: How often to look for e-mails that are due.
+_EMAIL_SECONDS = 1.0
 _FOR_GOOD: Final = 500  # reply codes from here on are permanent refusals (RFC 5321, section 4.2.1)
+
+
+class Mailing:
+    """The mail server, as handlers see it."""
+
+    def __init__(self, settings: EmailSettings, clock: Clock) -> None:
+        self._domain = settings.sender.rpartition("@")[2]
+        self._smtp = SmtpSender(
+            host=settings.host,
+            port=settings.port,
+            sender=settings.sender,
+            username=settings.username or None,
+            password=settings.password.get_secret_value() or None,
+            tls=settings.tls,
+            clock=clock,
+        )
+
+    async def send(self, notification: Notification, address: str) -> None:
+        """Hand the e-mail over."""
+        await self._smtp.send(
+            OutgoingEmail(
+                message_id=f"<{notification.notification_id}@{self._domain}>",
+                to=address,
+                subject=notification.title,
+                body=f"{notification.body}\n\n{notification.link}\n",
+            )
+        )
+
+
+async def send_emails(store: NotificationStore, sender: EmailSender, clock: Clock) -> None:
+    """One round of e-mails, beside the consume loop: a slow mail server holds no record up."""
+    await send_due_emails(store, sender, clock)
+    await asyncio.sleep(_EMAIL_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +72,6 @@ class OutgoingEmail:
     to: str = field(repr=False)
     subject: str = field(repr=False)
     body: str = field(repr=False)
-    locale: str | None = None
-
-
-class NoEmail:
-    """E-mail is off: every message counts as sent."""
-
-    async def send(self, message: OutgoingEmail) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +124,8 @@ class SmtpSender:
             mail["Message-ID"] = message.message_id
             mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office note may answer it
             mail.set_content(message.body, cte="quoted-printable")
-            if message.locale is not None:
-                mail["Content-Language"] = message.locale
         except ValueError:  # a line break in a header, or a surrogate
-            raise Permanent("The subject, language or body of an e-mail cannot be written.") from None
+            raise Permanent("The subject or body of an e-mail cannot be written.") from None
         return mail
 
     def _server(self) -> SMTP:

@@ -1,5 +1,6 @@
 """Certificates' use cases, over ports: make, withdraw, hand out, and mail."""
 
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ from shared.errors import Permanent, Transient
 _LOOKS = 3
 #: For how long an e-mail is one replica's to send, and how soon one that was not accepted is tried again (ms).
 EMAIL_LEASE_MS = 300_000
+
+
+def new_certificate_id() -> str:
+    """128 random bits that can be read aloud, typed, and put into an address."""
+    return secrets.token_hex(16)
 
 
 class ChangedMeanwhile(Transient):

@@ -8,8 +8,8 @@ from datetime import date
 
 import pypdf
 
-from services.certificates import render
-from services.certificates.render import CertificatePage
+from services.certificates.render import CertificatePage, Renderer
+from services.certificates.render import page as pages
 
 PAGE = CertificatePage(
     certificate_id="6f1c2b9e4d7a4c0f8b3e5a1d9c7f2e60",
@@ -19,6 +19,14 @@ PAGE = CertificatePage(
     issued_on=date(2026, 11, 22),
     verification_url="https://learn.example.org/v1/certificates/6f1c2b9e4d7a4c0f8b3e5a1d9c7f2e60",
 )
+
+
+async def rendered(renderer: Renderer, page: CertificatePage) -> bytes:
+    """The PDF of one page; raises why there is none."""
+    (made,) = await renderer.render_many([page])
+    if isinstance(made, Exception):
+        raise made
+    return made
 
 
 def document(pdf: bytes) -> pypdf.PdfReader:
@@ -37,8 +45,8 @@ def words(pdf: bytes) -> str:
 def margins_are_blank(page: CertificatePage) -> bool:
     """Whether nothing stands between the frame, which ends 29 pt from the edge, and the text, which begins at 62."""
     pixels_per_inch = 36
-    inputs = {"page": json.dumps(render._words(page))}
-    png = render._compiler(None).compile(format="png", ppi=pixels_per_inch, sys_inputs=inputs)
+    inputs = {"page": json.dumps(pages._words(page))}
+    png = pages._compiler(None).compile(format="png", ppi=pixels_per_inch, sys_inputs=inputs)
     assert isinstance(png, bytes)
     rows = pixels(png)
     first, last = (round(points * pixels_per_inch / 72) for points in (32, 60))

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from services.certificates import app
-from services.certificates.app import Mailing, Typesetting, build_app, new_certificate_id
-from services.certificates.delivery import OutgoingEmail, SmtpSender
+from services.certificates import delivery
+from services.certificates.app import build_app
+from services.certificates.delivery import Mailing, OutgoingEmail, SmtpSender
 from services.certificates.domain import Certificate, Failure, Links, Making, Notification
-from services.certificates.handlers import CertificateIssuer
-from services.certificates.render import Renderer
+from services.certificates.handlers import CertificateIssuer, new_certificate_id
+from services.certificates.render import Renderer, Typesetting
 from services.certificates.settings import CertificatesSettings, EmailSettings, Settings
 from shared.errors import Fatal
 from tests.support.certificate_page import words
@@ -83,7 +83,7 @@ def test_ids_hold_128_random_bits_in_characters_that_every_address_takes() -> No
 async def test_emails_are_looked_after_in_the_background_where_they_are_wanted(
     store: FakeCertificateStore, monkeypatch: pytest.MonkeyPatch, *, enabled: bool
 ) -> None:
-    monkeypatch.setattr(app, "_EMAIL_SECONDS", 0)
+    monkeypatch.setattr(delivery, "_EMAIL_SECONDS", 0)
     settings = Settings(certificates=CertificatesSettings(email=EmailSettings(enabled=enabled)))
     server = FakeMailServer()
     await store.tell([READY], email_due=0)

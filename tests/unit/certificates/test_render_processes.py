@@ -12,7 +12,7 @@ import pytest
 
 from services.certificates.render import Renderer
 from shared.errors import Transient
-from tests.support.certificate_page import PAGE, words
+from tests.support.certificate_page import PAGE, rendered, words
 
 
 async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -56,14 +56,14 @@ async def test_a_killed_worker_is_transient_and_the_next_page_gets_a_new_one() -
         await renderer.start()
         (worker,) = workers() - before
         os.kill(worker, signal.SIGSTOP)
-        waiting = [asyncio.ensure_future(renderer.render(PAGE)) for _ in range(3)]
+        waiting = [asyncio.ensure_future(rendered(renderer, PAGE)) for _ in range(3)]
         for _ in range(3):
             await asyncio.sleep(0)  # the pages are handed to the pool
         os.kill(worker, signal.SIGKILL)
 
         for outcome in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(outcome, Transient)
-        assert "Ada Lovelace" in words(await renderer.render(PAGE))
+        assert "Ada Lovelace" in words(await rendered(renderer, PAGE))
     finally:
         await renderer.close()
     await until(lambda: workers() == before)
@@ -97,7 +97,7 @@ async def test_closing_finishes_the_pages_in_hand_and_leaves_no_process() -> Non
 
     assert len(await in_hand) == 40
     with pytest.raises(Transient):
-        await renderer.render(PAGE)
+        await rendered(renderer, PAGE)
     assert workers() == before
 
 
