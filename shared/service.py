@@ -25,7 +25,7 @@ GRACE_SECONDS = 10.0
 #: How long the records in hand may take; their offsets are committed after that, within the same deadline.
 _DRAIN_SECONDS = 5.0
 #: For the last commit and the last replies, when the records in hand took all their time.
-_LAST_WORDS_SECONDS = 2.0
+_LAST_WORDS_SECONDS = 2.5
 #: When the consuming side and the resources are to be closed; from then on they are cut short.
 _WORK_SECONDS = 8.0
 #: How often what takes too long is cancelled (it may hang once more in each part that it closes), and how far apart.

@@ -40,6 +40,8 @@ class Topic:
     retention_ms: int
     partitions: int = 6
     config: dict[str, str] = field(default_factory=dict)
+    #: Its records are commands: tokens are judged against their time, which must be the broker's own.
+    commands: bool = False
 
     def configuration(self, *, min_insync_replicas: int) -> dict[str, str]:
         """The broker's configuration of this topic."""
@@ -82,6 +84,7 @@ _FLOW: tuple[Topic, ...] = (
         ("progress",),
         COMMAND_BYTES,
         7 * _DAY_MS,
+        commands=True,
     ),
     Topic(
         PROGRESS_REPLIES,
@@ -113,6 +116,7 @@ _FLOW: tuple[Topic, ...] = (
         ("recalculator",),
         COMMAND_BYTES,
         7 * _DAY_MS,
+        commands=True,
     ),
     Topic(
         ENROLLMENT_PROGRESSED,
@@ -143,6 +147,7 @@ _FLOW: tuple[Topic, ...] = (
         ("certificates",),
         COMMAND_BYTES,
         7 * _DAY_MS,
+        commands=True,
     ),
     Topic(
         CERTIFICATE_ISSUED,

@@ -20,6 +20,7 @@ from shared.kafka.offsets import Offsets
 from shared.kafka.produce import Publisher
 from shared.kafka.provisioning import check_consumed
 from shared.kafka.records import Accepts
+from shared.kafka.refusals import refusal_for_good
 from shared.kafka.replies import Replier
 from shared.kafka.retries import Breaker, Retries
 from shared.kafka.settle import Observer, Settlement
@@ -62,11 +63,11 @@ class KafkaSide:
         batch_size: int,
         accepts: Mapping[str, Accepts],
         handler: Handler,
-        observer: Observer,
         verifier: TokenVerifier,
         clock: Clock,
         registry: CollectorRegistry,
         fatal: Callable[[Fatal], None],
+        observer: Observer = lambda _type, _outcome: None,
     ) -> None:
         self._service = service
         self._settings = settings
@@ -114,7 +115,7 @@ class KafkaSide:
         """Check the topics, then begin to take records.
 
         Raises:
-            Fatal: a topic is missing or wrong.
+            Fatal: a topic is missing or wrong, or the broker refuses this service.
             Transient: the broker is away.
         """
         topics = consumed_by(self._service)
@@ -140,10 +141,15 @@ class KafkaSide:
         )
         try:
             await subscription.start()
-        except KafkaError as failure:
-            await subscription.stop()
-            await self._producer.stop()
-            raise BrokerAway(f"the group cannot be joined: {type(failure).__name__}") from failure
+        except BaseException as failure:
+            # Also when the start is given up: what has joined the group leaves it again.
+            try:
+                await subscription.stop()
+            finally:
+                await self._producer.stop()
+            if isinstance(failure, KafkaError):
+                raise _named(failure, f"the group cannot be joined: {type(failure).__name__}") from failure
+            raise
         self._subscription = subscription
 
     async def drain(self, seconds: float) -> None:
@@ -155,10 +161,12 @@ class KafkaSide:
 
     async def stop(self) -> None:
         """Leave the group and close every connection."""
-        if self._subscription is not None:
-            await self._subscription.stop()
-        if self._producer is not None:
-            await self._producer.stop()
+        try:
+            if self._subscription is not None:
+                await self._subscription.stop()
+        finally:
+            if self._producer is not None:
+                await self._producer.stop()
 
     async def watch_lag(self) -> None:
         """Refresh the lag gauges, once; to be repeated in the background."""
@@ -193,9 +201,11 @@ class KafkaSide:
         producer = make_producer(self._settings, client_id=f"lesson-progress-{self._service}")
         try:
             await producer.start()
-        except KafkaError as failure:
+        except BaseException as failure:
             await producer.stop()
-            raise BrokerAway(f"no broker answers at {self._settings.bootstrap_servers}") from failure
+            if isinstance(failure, KafkaError):
+                raise _named(failure, f"no broker answers at {self._settings.bootstrap_servers}") from failure
+            raise
         return producer
 
     async def _existing_topics(self) -> set[str]:
@@ -206,6 +216,10 @@ class KafkaSide:
         except KafkaError as failure:
             raise BrokerAway("the broker does not answer") from failure
         return set(metadata.topics())
+
+
+def _named(failure: KafkaError, away: str) -> Fatal | BrokerAway:
+    return refusal_for_good(failure) or BrokerAway(away)
 
 
 class BreakerOpen(Transient):

@@ -3,10 +3,11 @@
 The library drains several partitions in one go. When one of them raises (a damaged batch, a codec that is not
 installed), the positions of those drained before have moved, but their records are lost to the caller: the next commit
 would pass over them for ever. And it answers nothing after an idle while, upon which FastStream sleeps as long again.
+What the broker or the group refuses is told here, because FastStream goes on after it without a word.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -34,8 +35,11 @@ Batch = dict[TopicPartition, list[Record]]
 class IsolatingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     """aiokafka's consumer, whose `getmany` always brings records, and all that it took."""
 
-    def __init__(self, *topics: str, **options: Any) -> None:
+    def __init__(self, *topics: str, refused: Callable[[KafkaError], None], **options: Any) -> None:
         super().__init__(*topics, **options)
+        self._refused = refused
+        #: How often in a row the broker or the group refused to give records.
+        self.refusals = 0
         self._turn = 0
         #: Partitions that raised: read record by record until nothing raises, so that all before the damage is taken.
         self._frail: set[TopicPartition] = set()
@@ -50,14 +54,17 @@ class IsolatingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         limit = max_records or _MOST_RECORDS
         while True:
             if batch := await self._fill({}, partitions, limit):
+                self.refusals = 0
                 return batch
-            if batch := await self._first(partitions, timeout_ms):
+            batch = await self._first(partitions, timeout_ms)
+            self.refusals = 0
+            if batch:
                 return await self._fill(batch, partitions, limit - 1)
 
     async def _first(self, partitions: Sequence[TopicPartition], timeout_ms: int) -> Batch:
         try:
             # Where one record is asked for, the library drains no second partition: nothing is lost if it raises.
-            first: Batch = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=1)
+            first = await self._drained(*partitions, timeout_ms=timeout_ms, max_records=1)
         except Exception as failure:
             if not _is_of_the_data(failure):
                 raise
@@ -88,12 +95,24 @@ class IsolatingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     async def _take(self, partition: TopicPartition, room: int, taken: list[Record]) -> None:
         step = 1 if partition in self._frail else room
         while len(taken) < room:
-            records = (await super().getmany(partition, timeout_ms=0, max_records=step)).get(partition, [])
+            records = (await self._drained(partition, timeout_ms=0, max_records=step)).get(partition, [])
             taken += records
             if not records and taken:
                 self._frail.discard(partition)
             if not records or step == room:
                 return
+
+    async def _drained(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> Batch:
+        """What the library has of these partitions; a refusal is told even where records hide it from the caller."""
+        try:
+            batch: Batch = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+        except KafkaError as failure:
+            if not _is_of_the_data(failure):
+                self.refusals += 1
+                _log.error("fetch.refused", error=type(failure).__name__, in_a_row=self.refusals)
+                self._refused(failure)
+            raise
+        return batch
 
     def _in_turn(self, partitions: Sequence[TopicPartition]) -> list[TopicPartition]:
         # No partition is always the first, so that none starves behind a full one.

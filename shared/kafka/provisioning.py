@@ -7,8 +7,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from shared.contracts.topics import COMMAND_BYTES, TOPICS, Topic
+from shared.contracts.topics import TOPICS, Topic
 from shared.errors import Fatal, Transient
+from shared.kafka.refusals import refusal_for_good
 
 _TIMESTAMPS = "message.timestamp.type"
 
@@ -29,7 +30,8 @@ async def create_missing(
     """Create the topics that are not there; answers their names.
 
     Raises:
-        Transient: the broker is away or refuses.
+        Transient: the broker is away, or cannot make them now.
+        Fatal: the broker refuses us.
     """
     admin = await _admin(bootstrap_servers)
     try:
@@ -51,7 +53,9 @@ async def create_missing(
             _check(response.topic_errors)
         return [topic.name for topic in missing]
     except KafkaError as failure:
-        raise Transient(f"topics could not be created: {type(failure).__name__}") from failure
+        raise refusal_for_good(failure) or Transient(
+            f"topics could not be created: {type(failure).__name__}"
+        ) from failure
     finally:
         await admin.close()
 
@@ -67,13 +71,14 @@ async def drift(bootstrap_servers: str, *, topics: Sequence[Topic] = tuple(TOPIC
 
     Raises:
         Transient: the broker is away.
+        Fatal: the broker refuses us.
     """
     admin = await _admin(bootstrap_servers)
     try:
         found = {t["topic"]: t for t in await admin.describe_topics([t.name for t in topics]) if not t["error_code"]}
         configs = await _configurations(admin, [t.name for t in topics if t.name in found])
     except KafkaError as failure:
-        raise Transient(f"topics could not be read: {type(failure).__name__}") from failure
+        raise refusal_for_good(failure) or Transient(f"topics could not be read: {type(failure).__name__}") from failure
     finally:
         await admin.close()
     differences: list[Drift] = []
@@ -107,13 +112,13 @@ async def check_consumed(bootstrap_servers: str, names: Sequence[str], *, requir
     """Refuse to start half: the topics a service reads must be there, and its commands must carry the broker's time.
 
     Raises:
-        Fatal: a topic is missing, or a command topic has no LogAppendTime.
+        Fatal: a topic is missing, a command topic has no LogAppendTime, or the broker refuses us.
         Transient: the broker is away.
     """
     for difference in await drift(bootstrap_servers, topics=[TOPICS[name] for name in names]):
         if difference.setting == "exists":
             raise Fatal(f"topic {difference.topic} is missing; run `lesson-progress topics create`")
-        commands = TOPICS[difference.topic].max_bytes == COMMAND_BYTES
+        commands = TOPICS[difference.topic].commands
         if difference.setting == _TIMESTAMPS and commands and require_log_append_time:
             raise Fatal(
                 f"topic {difference.topic} has {_TIMESTAMPS}={difference.found}; commands need LogAppendTime: "
@@ -125,7 +130,9 @@ async def _admin(bootstrap_servers: str) -> AIOKafkaAdminClient:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers.split(","), request_timeout_ms=10_000)
     try:
         await admin.start()
-    except KafkaError as failure:
+    except BaseException as failure:
         await admin.close()
-        raise Transient(f"no broker answers at {bootstrap_servers}") from failure
+        if isinstance(failure, KafkaError):
+            raise refusal_for_good(failure) or Transient(f"no broker answers at {bootstrap_servers}") from failure
+        raise
     return admin

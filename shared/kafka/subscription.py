@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
@@ -24,6 +25,7 @@ from shared.kafka.decoding import accept_any_header_name
 from shared.kafka.fetching import IsolatingConsumer
 from shared.kafka.offsets import Offsets
 from shared.kafka.records import Record
+from shared.kafka.refusals import refusal_for_good
 from shared.settings import KafkaSettings
 
 _log = structlog.get_logger()
@@ -32,8 +34,12 @@ _log = structlog.get_logger()
 _FETCH_MS = 60_000
 #: How long a rebalance waits for a running batch before its records are left to redelivery.
 _REVOKE_SECONDS = 3.0
+#: How long a commit may take that something waits for: one that is lost only means harmless redelivery.
+_COMMIT_SECONDS = 1.0
 #: A batch that runs longer than this makes the service no longer live.
 _STUCK_SECONDS = 300.0
+#: So many refusals in a row, five seconds apart, do as well.
+_REFUSALS = 12
 
 
 class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -66,10 +72,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             allow_auto_create_topics=False,
             consumer_only=True,
             metadata_max_age_ms=30_000,
-            graceful_timeout=1.0,
+            graceful_timeout=0.1,  # `drain` has waited for the batch in hand
             middlewares=[KafkaPrometheusMiddleware(registry=registry, app_name=service)],
             logger=None,
         )
+        self._broker.refused = self._on_refusal
         self._subscriber = self._broker.subscriber(
             *topics,
             batch=True,
@@ -99,13 +106,14 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def alive(self) -> bool:
-        """Whether batches are taken, none of them is stuck, and what is finished is committed."""
+        """Whether batches are taken and none is stuck, fetches are not refused for long, and commits are made."""
         started = self._batch_started
         stuck = started is not None and asyncio.get_running_loop().time() - started > _STUCK_SECONDS
         tasks = self._subscriber.tasks
         fetching = not tasks or not all(task.done() for task in tasks)
         committing = self._committing is None or not self._committing.done()
-        return fetching and committing and not stuck
+        refused = self.consumer is not None and self.consumer.refusals >= _REFUSALS
+        return fetching and committing and not stuck and not refused
 
     async def start(self) -> None:
         """Join the group and begin; the first batches arrive from now on."""
@@ -115,11 +123,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._committing.add_done_callback(_report_end)
 
     async def drain(self, seconds: float) -> None:
-        """Take no further batch, let the running one finish within `seconds`, commit what is finished."""
+        """Take no further batch, let the running one finish within `seconds`, and commit within one more."""
         self._draining = True
         await self._quiet(seconds)
         self._loop.close()
-        await self._offsets.flush(self)
+        await self._commit_now()
 
     async def stop(self) -> None:
         """Leave the group."""
@@ -136,7 +144,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Commit what is finished before another consumer takes over."""
         await self._quiet(_REVOKE_SECONDS)
-        await self._offsets.flush(self)
+        await self._commit_now()
         self._offsets.revoked(revoked)
         self._loop.forget(revoked)
 
@@ -148,6 +156,18 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _quiet(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), seconds)
+
+    async def _commit_now(self) -> None:
+        # The client repeats a commit for as long as the coordinator asks it to, and holds up whoever waits.
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                await self._offsets.flush(self)
+        except TimeoutError:
+            _log.warning("offsets.given_up", seconds=_COMMIT_SECONDS)
+
+    def _on_refusal(self, failure: KafkaError) -> None:
+        if fatal := refusal_for_good(failure):
+            self._give_up(fatal)
 
     async def _on_batch(self, records: Sequence[Record]) -> None:
         consumer = self.consumer
@@ -177,9 +197,11 @@ def _report_end(committing: asyncio.Task[None]) -> None:
 
 
 class _Broker(KafkaBroker):
+    refused: Callable[[KafkaError], None]
+
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         options: dict[str, Any] = (await super()._connect()).keywords  # type: ignore[attr-defined]
-        self.config.broker_config.builder = partial(IsolatingConsumer, **options)
+        self.config.broker_config.builder = partial(IsolatingConsumer, refused=self.refused, **options)
         return self.config.broker_config.builder
 
 

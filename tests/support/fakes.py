@@ -132,6 +132,8 @@ class FakeConsumer:
         self.position: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
         self.commit_failures: list[Exception] = []
+        #: Fetches that were refused, in a row.
+        self.refusals = 0
         self.assign(partitions)
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:

@@ -5,7 +5,7 @@ The library's own code decodes and drains here; only the broker's answers are ma
 
 import asyncio
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,6 +127,10 @@ class Consumer(IsolatingConsumer):
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._turn = 0
+        self.refusals = 0
+        #: What was told of refusals.
+        self.told: list[KafkaError] = []
+        self._refused = self.told.append
         self._frail: set[TopicPartition] = set()
         self._closed = True
         #: Every partition that was left alone, in order.
@@ -354,3 +358,58 @@ class TestHeaderNames:
         ours = AnyRecords(legacy).next_batch()
         assert ours.producer_id is reference.producer_id
         assert [r.value for r in ours] == [r.value for r in reference]
+
+
+class TestRefusals:
+    REFUSED = GroupAuthorizationFailedError("progress")
+
+    async def test_a_refusal_is_told_counted_and_raised(
+        self, consumer: Consumer, broker: Broker, logged: list[MutableMapping[str, Any]]
+    ) -> None:
+        for in_a_row in (1, 2):
+            broker.failures.append(self.REFUSED)
+            with pytest.raises(GroupAuthorizationFailedError):
+                await consumer.getmany()
+            assert consumer.refusals == in_a_row
+        assert consumer.told == [self.REFUSED] * 2
+        lines = [line for line in logged if line["event"] == "fetch.refused"]
+        assert [(line["error"], line["in_a_row"]) for line in lines] == [
+            ("GroupAuthorizationFailedError", 1), ("GroupAuthorizationFailedError", 2)
+        ]  # fmt: skip
+
+    async def test_records_that_come_again_end_the_row(self, consumer: Consumer, broker: Broker) -> None:
+        broker.failures.append(self.REFUSED)
+        with pytest.raises(GroupAuthorizationFailedError):
+            await consumer.getmany()
+        broker.write(P0, batch_of(0, "a"))
+        await consumer.getmany()
+        assert consumer.refusals == 0
+
+    async def test_so_does_a_quiet_fetch(self, consumer: Consumer, broker: Broker) -> None:
+        consumer.refusals = 3
+        waiting = asyncio.create_task(consumer.getmany())
+        await eventually(lambda: consumer.refusals == 0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+    async def test_a_refusal_is_told_even_where_records_are_handed_over(
+        self, consumer: Consumer, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broker.write(P0, batch_of(0, "a"))
+        answer = broker.getmany
+
+        async def refusing_others(*partitions: TopicPartition, **options: Any) -> Any:
+            if partitions == (P1,):
+                raise self.REFUSED
+            return await answer(*partitions, **options)
+
+        consumer._turn = 2
+        monkeypatch.setattr(broker, "getmany", refusing_others)
+        assert values(await consumer.getmany(max_records=10)) == {0: ["a"]}
+        assert consumer.told == [self.REFUSED]
+
+    async def test_damaged_records_are_no_refusal(self, consumer: Consumer, broker: Broker) -> None:
+        broker.write(P0, damaged(0, "a"))
+        broker.write(P1, batch_of(0, "b"))
+        await consumer.getmany()
+        assert consumer.told == []

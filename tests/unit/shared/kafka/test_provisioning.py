@@ -1,8 +1,11 @@
 """What a service asks of its topics before it begins."""
 
+from dataclasses import replace
+
 import pytest
 
-from shared.contracts.topics import Topic, consumed_by
+from shared.contracts.topics import EVENT_BYTES, Topic, consumed_by
+from shared.contracts.topics import TOPICS as CARDS
 from shared.errors import Fatal
 from shared.kafka import provisioning
 from shared.kafka.provisioning import Drift, check_consumed
@@ -42,6 +45,18 @@ async def test_a_missing_topic_is_said_with_the_command_that_makes_it(
 async def test_a_command_topic_without_the_broker_s_clock_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Fatal, match=r"progress\.commands has message\.timestamp\.type=CreateTime"):
         await check(monkeypatch, create_time("progress.commands"))
+
+
+async def test_commands_are_known_by_their_card_and_not_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    larger = replace(CARDS["progress.commands"], max_bytes=EVENT_BYTES)
+    monkeypatch.setitem(CARDS, "progress.commands", larger)
+    with pytest.raises(Fatal, match=r"progress\.commands has message\.timestamp\.type=CreateTime"):
+        await check(monkeypatch, create_time("progress.commands"))
+
+
+def test_the_cards_that_carry_commands_say_so() -> None:
+    commands = {topic.name for topic in CARDS.values() if topic.commands}
+    assert commands == {"progress.commands", "recalculation.commands", "certificate.commands"}
 
 
 async def test_a_development_broker_may_do_without_it(monkeypatch: pytest.MonkeyPatch) -> None:

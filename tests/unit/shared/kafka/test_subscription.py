@@ -6,6 +6,20 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    NodeNotReadyError,
+    ProducerFenced,
+    RequestTimedOutError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+    UnsupportedVersionError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from prometheus_client import CollectorRegistry
@@ -254,6 +268,74 @@ class TestARebalance:
         await subscribed.batch()
         await subscribed.process.offsets.flush(subscribed.process.consumer)
         assert log.committed == {P0: 1}
+
+    async def test_a_commit_that_never_ends_holds_up_neither_a_rebalance_nor_the_end(
+        self, subscribed: Subscribed, log: FakeLog, slow: Slow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert module._COMMIT_SECONDS == 1
+        monkeypatch.setattr(module, "_COMMIT_SECONDS", 0.01)
+
+        async def for_ever(_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(subscribed.process.consumer, "commit", for_ever)
+        slow.go.set()
+        log.add(command("lesson-1"), command("lesson-2", partition=1))
+        await subscribed.batch()
+
+        await asyncio.wait_for(subscribed.subscription.on_partitions_revoked({P0}), 1)
+        assert not subscribed.process.offsets.holds(P0)
+        await asyncio.wait_for(subscribed.subscription.drain(0), 1)
+        assert log.commits == []
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            GroupAuthorizationFailedError("progress"),
+            TopicAuthorizationFailedError(),
+            ClusterAuthorizationFailedError(),
+            AuthenticationFailedError(),
+            SaslAuthenticationFailed(),
+            UnsupportedSaslMechanismError(),
+            ProducerFenced(),
+            UnsupportedVersionError(),
+            IncompatibleBrokerVersion(),
+        ],
+        ids=repr,
+    )
+    async def test_what_no_waiting_mends_ends_the_process_and_says_why(
+        self, subscribed: Subscribed, log: FakeLog, slow: Slow, refusal: KafkaError
+    ) -> None:
+        subscribed.subscription._on_refusal(refusal)
+        [fatal] = subscribed.fatal
+        assert type(refusal).__name__ in str(fatal)
+        slow.go.set()
+        log.add(command("lesson-1"))
+        await subscribed.batch()
+        assert slow.batches == []
+
+    @pytest.mark.parametrize("trouble", [KafkaError(), NodeNotReadyError(), RequestTimedOutError()], ids=repr)
+    async def test_what_may_pass_is_waited_for(self, subscribed: Subscribed, trouble: KafkaError) -> None:
+        subscribed.subscription._on_refusal(trouble)
+        assert subscribed.fatal == []
+
+    async def test_what_the_client_is_refused_reaches_the_subscription(self, subscribed: Subscribed) -> None:
+        await subscribed.subscription._broker.connect()
+        client = subscribed.subscription._subscriber.builder(group_id="progress")
+        client._closed = True  # so that it does not complain that nobody closed it
+        client._refused(GroupAuthorizationFailedError("progress"))
+        assert len(subscribed.fatal) == 1
+
+    async def test_a_minute_of_refusals_is_no_life_until_records_come_again(self, subscribed: Subscribed) -> None:
+        consumer = subscribed.process.consumer
+        consumer.refusals = 11
+        assert subscribed.subscription.alive
+        consumer.refusals = 12
+        assert not subscribed.subscription.alive
+        consumer.refusals = 0
+        assert subscribed.subscription.alive
 
 
 class TestLiveness:

@@ -1,0 +1,124 @@
+"""A service's Kafka side: what it began is let go, however its start ends, and what is refused for good is said."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, KafkaError
+from prometheus_client import CollectorRegistry
+
+from services.progress.messaging import ACCEPTS
+from shared.errors import Fatal
+from shared.kafka import assembly
+from shared.kafka.assembly import BrokerAway, KafkaSide
+from shared.settings import KafkaSettings
+from tests.support.fakes import FakeVerifier
+from tests.support.key_set import FakeClock
+from tests.support.process import answering
+
+
+class Part:
+    """A producer or a subscription: started as the test says, and told that it is no longer needed."""
+
+    def __init__(self, starting: Callable[[], Any]) -> None:
+        self.starting = starting
+        self.begun = asyncio.Event()
+        self.stopped = False
+        self.failing: Exception | None = None
+
+    async def start(self) -> None:
+        self.begun.set()
+        await self.starting()
+
+    async def stop(self) -> None:
+        self.stopped = True
+        if self.failing is not None:
+            raise self.failing
+
+
+async def at_once() -> None:
+    await asyncio.sleep(0)
+
+
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+def raising(failure: Exception) -> Callable[[], Any]:
+    async def start() -> None:
+        raise failure
+
+    return start
+
+
+class Parts:
+    """A Kafka side whose producer and subscription are made up; nothing is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.producer, self.subscription = Part(at_once), Part(at_once)
+
+        async def checked(*_: object, **__: object) -> None:
+            """The topics are as they should be."""
+
+        monkeypatch.setattr(assembly, "check_consumed", checked)
+        monkeypatch.setattr(assembly, "make_producer", lambda *_, **__: self.producer)
+        monkeypatch.setattr(assembly, "Subscription", lambda **_: self.subscription)
+        self.side = KafkaSide(
+            "progress",
+            settings=KafkaSettings(bootstrap_servers="broker:9092"),
+            batch_size=10,
+            accepts=ACCEPTS,
+            handler=answering(),
+            verifier=FakeVerifier(),
+            clock=FakeClock(),
+            registry=CollectorRegistry(),
+            fatal=lambda _: None,
+        )
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
+    return Parts(monkeypatch)
+
+
+@pytest.mark.parametrize("part", ["producer", "subscription"])
+async def test_a_start_that_is_given_up_lets_go_of_what_it_began(parts: Parts, part: str) -> None:
+    hanging: Part = getattr(parts, part)
+    hanging.starting = never
+    starting = asyncio.create_task(parts.side.start())
+    await hanging.begun.wait()
+
+    starting.cancel()
+    await asyncio.wait({starting})
+
+    assert parts.producer.stopped
+    assert parts.subscription.stopped == parts.subscription.begun.is_set()
+
+
+@pytest.mark.parametrize("part", ["producer", "subscription"])
+@pytest.mark.parametrize(
+    ("failure", "named"),
+    [(KafkaConnectionError("no answer"), BrokerAway), (GroupAuthorizationFailedError("progress"), Fatal)],
+    ids=["away", "refused"],
+)
+async def test_a_broker_that_is_away_is_waited_for_and_one_that_refuses_ends_the_service(
+    parts: Parts, part: str, failure: KafkaError, named: type[Exception]
+) -> None:
+    failing: Part = getattr(parts, part)
+    failing.starting = raising(failure)
+
+    with pytest.raises(named):
+        await parts.side.start()
+
+    assert parts.producer.stopped
+
+
+async def test_a_group_that_cannot_be_left_keeps_no_producer_open(parts: Parts) -> None:
+    await parts.side.start()
+    parts.subscription.failing = KafkaError("the coordinator is away")
+
+    with pytest.raises(KafkaError):
+        await parts.side.stop()
+
+    assert parts.producer.stopped
