@@ -1,12 +1,13 @@
 """Answering: replies are best effort, and nothing ever waits for one."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from shared.contracts import envelope as ce
 from shared.contracts.ids import deterministic_id
@@ -70,44 +71,48 @@ class Replier:
             self._drop(allowed, "timed_out")
             return
         self._pending += len(allowed)
-        # A topic that is not known yet waits for the broker's word; replies to all others do not wait with it.
-        unknown = [r for r in allowed if r.topic not in self._known]
-        self._start([r for r in allowed if r.topic in self._known] if unknown else allowed)
-        self._start(unknown)
+        by_topic: defaultdict[str, list[Reply]] = defaultdict(list)
+        for reply in allowed:
+            by_topic[reply.topic].append(reply)
+        for topic, of_topic in by_topic.items():
+            # Each topic alone: one that is new, or was deleted, holds up no other gateway's replies.
+            task = asyncio.create_task(self._deliver(topic, of_topic))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def close(self, seconds: float) -> None:
-        """Give replies on their way `seconds`, then let them go."""
+        """Give replies on their way `seconds`, then drop and count them."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
 
-    def _start(self, replies: Sequence[Reply]) -> None:
-        if replies:
-            task = asyncio.create_task(self._deliver(replies))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _deliver(self, replies: Sequence[Reply]) -> None:
-        awaited, failures = replies, list[BaseException | None]()
+    async def _deliver(self, topic: str, replies: Sequence[Reply]) -> None:
+        reason = "timed_out"
+        failures: Sequence[BaseException | None] = [KafkaTimeoutError()] * len(replies)
         try:
             with suppress(TimeoutError, KafkaError, Transient):
                 async with asyncio.timeout(REPLY_SECONDS):
-                    awaited = await self._existing(replies)
-                    shipment = Shipment([self._message(reply) for reply in awaited])
-                    failures = shipment.failures
-                    await shipment.send(self._producer)
+                    if await self._exists(topic):
+                        shipment = Shipment([self._message(reply) for reply in replies])
+                        failures = shipment.failures
+                        await shipment.send(self._producer)
+                    else:
+                        reason = "absent"
         finally:
+            # Also when the service ends first: a reply is delivered, or it is dropped and counted.
             self._pending -= len(replies)
-        late = [reply for reply, failure in zip(awaited, failures, strict=True) if failure] if failures else awaited
-        self._drop(late, "timed_out")
+            self._drop([reply for reply, failure in zip(replies, failures, strict=True) if failure], reason)
+            if any(failure and not isinstance(failure, MessageSizeTooLargeError) for failure in failures):
+                # Deleted, perhaps: the broker is asked before the next reply waits as long.
+                self._known.discard(topic)
 
-    async def _existing(self, replies: Sequence[Reply]) -> list[Reply]:
-        if not self._known.issuperset(r.topic for r in replies):
+    async def _exists(self, topic: str) -> bool:
+        if topic not in self._known:
             await self._ask()
-        absent = [r for r in replies if r.topic not in self._known]
-        self._drop(absent, "absent")
-        return [r for r in replies if r.topic in self._known]
+        return topic in self._known
 
     async def _ask(self) -> None:
         """Learn which topics exist now: one question a second, however many senders wait for its answer.

@@ -1,7 +1,7 @@
 """Replies: best effort, to allowed and existing topics only, and nothing ever waits for them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from itertools import pairwise
 from typing import Any
 
@@ -268,6 +268,54 @@ async def test_only_the_reply_that_nobody_acknowledges_is_dropped(
     assert dropped(process, "timed_out") == 1
 
 
+async def test_a_deleted_topic_silences_no_other_gateway(
+    process: Process, log: FakeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "REPLY_SECONDS", 0.1)
+    shop = "progress.replies.shop"
+    log.create(shop)
+    log.add(asking(), asking(("reply-to", shop.encode()), lesson="lesson-2"))
+    await process.run()
+    partitions_for = process.producer.partitions_for
+
+    async def waiting_for_it_to_come_back(topic: str) -> set[int]:
+        return await (asyncio.Event().wait() if topic not in log.topics else partitions_for(topic))  # type: ignore[return-value]
+
+    monkeypatch.setattr(process.producer, "partitions_for", waiting_for_it_to_come_back)
+    log.delete(WEB)
+
+    log.add(asking(), asking(("reply-to", shop.encode()), lesson="lesson-2"))
+    await process.run()
+    assert len(log.read(shop)) == 2
+    assert dropped(process, "timed_out") == 1
+
+
+async def test_a_topic_that_did_not_answer_is_asked_for_again(
+    process: Process, log: FakeLog, asked: list[float]
+) -> None:
+    log.add(asking())
+    await process.run()
+    log.delete(WEB)
+
+    log.add(asking())
+    await process.run()
+    assert (len(asked), dropped(process, "timed_out"), dropped(process, "absent")) == (1, 1, 0)
+
+    log.add(asking())
+    await process.run()
+    assert (len(asked), dropped(process, "timed_out"), dropped(process, "absent")) == (2, 1, 1)
+
+
+async def test_a_reply_that_is_too_large_says_nothing_about_its_topic(
+    process: Process, log: FakeLog, asked: list[float]
+) -> None:
+    log.add(asking(key=b"k" * (DEAD_LETTER_BYTES + 1)))
+    await process.run()
+    log.add(asking())
+    await process.run()
+    assert (len(asked), len(log.read(WEB))) == (1, 1)
+
+
 def failing(error: Exception) -> Callable[[str, bytes | None], Exception | None]:
     return lambda topic, _: error if topic == WEB else None
 
@@ -322,15 +370,29 @@ async def test_ten_thousand_replies_on_their_way_are_enough(process: Process, lo
     assert (log.read(WEB), dropped(process, "timed_out")) == ([], 1)
 
 
-async def test_closing_lets_replies_go_that_do_not_arrive(process: Process, log: FakeLog) -> None:
+async def test_closing_drops_and_counts_replies_that_do_not_arrive(
+    process: Process, log: FakeLog, logged: list[MutableMapping[str, Any]]
+) -> None:
     process.producer.silent.add(WEB)
     log.add(asking())
     await process.batch()
 
     await process.replier.close(0.01)
-    await process.replied()
 
     assert process.replier._tasks == set()
+    assert dropped(process, "timed_out") == 1
+    assert [line["reason"] for line in logged if line["event"] == "reply.dropped"] == ["timed_out"]
+
+
+async def test_closing_drops_even_what_has_not_begun(process: Process, log: FakeLog) -> None:
+    process.producer.silent.add(WEB)
+    log.add(asking())
+    await process.batch()
+
+    await process.replier.close(0)
+
+    assert dropped(process, "timed_out") == 1
+    assert process.replier._pending == 0
 
 
 @given(st.text())
