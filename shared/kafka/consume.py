@@ -78,6 +78,8 @@ class ConsumeLoop:
             self._hold({partition_of(r): r for r in reversed(records)}.values(), consumer)
             return
         started = perf_counter()
+        for (topic, partition), first in {(r.topic, r.partition): r for r in reversed(records)}.items():
+            self._offsets.fetched(TopicPartition(topic, partition), first.offset, first.timestamp)
         fresh = [r for r in records if r.offset not in self._ahead.get(partition_of(r), ())] if self._ahead else records
         deliveries = await self._admission.admit(fresh)
         await self._decide([d for d in deliveries if d.outcome is None])
@@ -111,9 +113,22 @@ class ConsumeLoop:
             _log.exception("batch.failed", records=len(pending))
             if len(pending) == 1:
                 _fail(pending, failure)
+            else:
+                await self._decide_one_by_one(pending)
+
+    async def _decide_one_by_one(self, pending: Sequence[Delivery]) -> None:
+        for place, delivery in enumerate(pending):
+            try:
+                await self._ask([delivery])
+            except Transient as failure:
+                # The outside is away for all that follow: each of them would only wait for its own time-out.
+                _fail(pending[place:], failure)
                 return
-            for delivery in pending:
-                await self._decide([delivery])
+            except Fatal:
+                raise
+            except Exception as failure:  # noqa: BLE001 - see `_decide`
+                _log.exception("batch.failed", records=1)
+                delivery.fail(failure)
 
     async def _ask(self, pending: Sequence[Delivery]) -> None:
         received = [d.received for d in pending if d.received is not None]
@@ -125,8 +140,8 @@ class ConsumeLoop:
         unsettled = {(partition_of(d.record), d.record.offset): d for d in deliveries if not d.settled}
         if not (unsettled or self._ahead or self._retries):
             # As nearly always: nothing waits, and nothing is remembered of earlier tries.
-            for partition, next_offset in {partition_of(r): r.offset + 1 for r in records}.items():
-                self._offsets.finish(partition, next_offset)
+            for (topic, number), last in {(r.topic, r.partition): r for r in records}.items():
+                self._offsets.finish(TopicPartition(topic, number), last.offset + 1, last.timestamp)
             return
         waiting: dict[TopicPartition, Delivery] = {}
         for record in records:
@@ -144,7 +159,7 @@ class ConsumeLoop:
                 if not self._ahead[partition]:
                     del self._ahead[partition]
                 self._retries.settled(partition, offset)
-                self._offsets.finish(partition, offset + 1)
+                self._offsets.finish(partition, offset + 1, record.timestamp)
         for delivery in waiting.values():
             self._wait(delivery, consumer)
 

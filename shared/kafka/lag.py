@@ -20,21 +20,27 @@ class Lag:
         self._shown: set[TopicPartition] = set()
 
     async def refresh(self, consumer: AIOKafkaConsumer) -> None:
-        """Set the gauges to what is known now; a partition that is no longer ours is no longer shown."""
+        """Set the gauges to what is known now; a partition that is no longer ours is no longer shown.
+
+        Behind by how long: the oldest record that is still to be finished was written after the last finished one,
+        after the first one in hand, and after the moment at which none was left. The latest of these is shown.
+        """
         now = self._clock()
         held: set[TopicPartition] = consumer.assignment()
         behind: defaultdict[str, float] = defaultdict(float)
         for partition in held:
             end = consumer.highwater(partition)
-            next_offset = self._offsets.next_offset(partition)
-            if next_offset is None:
-                next_offset = await consumer.position(partition) if end is not None else 0
-            records = max(0, (end or 0) - next_offset) if end is not None else 0
+            records = 0
+            if end is not None:
+                next_offset = self._offsets.next_offset(partition)
+                if next_offset is None:
+                    next_offset = await consumer.position(partition)
+                records = max(0, end - next_offset)
+                if not records:
+                    self._caught_up_at[partition] = now
             self._metrics.lag_records.labels(partition.topic, str(partition.partition)).set(records)
-            since = self._caught_up_at.setdefault(partition, now)
-            if not records:
-                self._caught_up_at[partition] = since = now
-            behind[partition.topic] = max(behind[partition.topic], (now - since) / 1000)
+            seconds = self._seconds(partition, now) if records else 0.0
+            behind[partition.topic] = max(behind[partition.topic], seconds)
         for topic, seconds in behind.items():
             self._metrics.lag_seconds.labels(topic).set(seconds)
         for gone in self._shown - held:
@@ -43,3 +49,9 @@ class Lag:
         for topic in {p.topic for p in self._shown} - behind.keys():
             self._metrics.lag_seconds.remove(topic)
         self._shown = set(held)
+
+    def _seconds(self, partition: TopicPartition, now: int) -> float:
+        known = [
+            at for at in (self._offsets.written_at(partition), self._caught_up_at.get(partition)) if at is not None
+        ]
+        return (now - max(known, default=now)) / 1000

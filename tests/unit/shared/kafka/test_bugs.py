@@ -1,10 +1,14 @@
 """Unknown errors: a bug takes only its own record, after five tries, and many bugs stop the service."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 
 from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
+from shared.errors import Transient
 from shared.kafka.records import Outcome
 from tests.support.builders import command, last_header
 from tests.support.fakes import FakeLog, FakeVerifier
@@ -35,6 +39,39 @@ async def test_one_by_one_the_culprit_is_found_and_its_neighbours_are_recorded(
     [letter] = log.read(DEAD_LETTERS)
     assert last_header(letter, "x-dead-letter-offset") == str(place)
     assert log.committed == {P0: 3}
+
+
+async def test_one_by_one_ends_with_the_first_that_finds_the_outside_away(
+    process: Process, log: FakeLog, script: Script
+) -> None:
+    log.add(*(command(f"lesson-{n}") for n in range(1000)))
+    calls = script.__call__
+
+    async def handler(batch: Sequence[Any]) -> list[Outcome]:
+        if len(batch) > 1:
+            raise BUG
+        if len(script.batches) == 3:
+            script.raising["lesson-3"] = Transient("away")
+        return await calls(batch)
+
+    process.loop._handler = handler
+
+    await process.batch()
+
+    assert script.handled == ["lesson-0", "lesson-1", "lesson-2", "lesson-3"]
+    assert process.names == ["recorded"] * 3
+    assert process.consumer.position[P0] == 3
+    assert process.retries.of(P0, 3).count == 0
+
+
+async def test_one_record_that_waits_by_itself_stops_no_other(process: Process, log: FakeLog, script: Script) -> None:
+    log.add(command("culprit"), command("lesson-1"), command("lesson-2"))
+    script.raising["culprit"] = BUG
+    script.outcomes["lesson-1"] = Outcome("dead_letter", failure=Transient("overtaken"))
+
+    await process.batch()
+
+    assert process.names == ["recorded"]
 
 
 async def test_a_bug_is_tried_five_times_with_back_off_and_then_a_dead_letter(

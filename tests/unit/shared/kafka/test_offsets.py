@@ -120,9 +120,19 @@ async def test_a_partition_that_comes_back_may_start_earlier_than_it_ended(offse
     assert committed.commits == [{P0: 9}, {P0: 3}]
 
 
-@pytest.mark.parametrize("refusal", [CommitFailedError(), IllegalStateError("not assigned")], ids=repr)
-async def test_a_refused_commit_is_not_repeated(offsets: Offsets, refusal: Exception) -> None:
-    committed = Committed(refusal)
+async def test_one_partition_that_has_gone_takes_no_other_s_offsets_with_it(offsets: Offsets) -> None:
+    committed = Committed(IllegalStateError("P0 is not assigned"))
+    offsets.finish(P0, 5)
+    offsets.finish(P1, 7)
+    async with running(offsets, committed):
+        await eventually(lambda: not committed.failures)
+        offsets.revoked({P0})
+        await eventually(lambda: committed.commits)
+    assert committed.commits == [{P1: 7}]
+
+
+async def test_a_refused_commit_is_not_repeated(offsets: Offsets) -> None:
+    committed = Committed(CommitFailedError())
     offsets.finish(P0, 5)
     await offsets.flush(committed)
     await offsets.flush(committed)
