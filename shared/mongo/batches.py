@@ -8,13 +8,10 @@ from typing import Any
 from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
-from shared.errors import Transient
-from shared.mongo.client import Database, translated
+from shared.mongo.client import DUPLICATE_KEY, Database, translated
 from shared.settings import MongoSettings
 
 Document = dict[str, Any]
-
-_DUPLICATE_KEY = 11000
 
 
 class Batches:
@@ -69,10 +66,8 @@ class Batches:
                 await self._db[collection].insert_many(documents, ordered=False)
             except BulkWriteError as partial:
                 details = partial.details or {}
-                if details.get("writeConcernErrors"):
-                    raise Transient("write concern not satisfied") from partial
                 errors = details.get("writeErrors", [])
-                if any(error["code"] != _DUPLICATE_KEY for error in errors):
+                if details.get("writeConcernErrors") or any(error["code"] != DUPLICATE_KEY for error in errors):
                     raise
                 return [documents[error["index"]] for error in errors]
         return []
@@ -87,7 +82,12 @@ class Batches:
             # One update is whole by itself: a transaction would only cost it a second round trip.
             if not self._in_transaction or (len(updates) == 1 and isinstance(updates[0], UpdateOne)):
                 return int((await self._db[collection].bulk_write(list(updates), ordered=False)).matched_count)
-            async with await self._db.client.start_session() as session, session.start_transaction():
+            # A transaction takes the client's write concern where it is given none, and the client's is not durable.
+            durable = self._db.write_concern
+            async with (
+                await self._db.client.start_session() as session,
+                session.start_transaction(write_concern=durable),
+            ):
                 result = await self._db[collection].bulk_write(list(updates), ordered=False, session=session)
                 return int(result.matched_count)
 

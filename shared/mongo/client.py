@@ -30,6 +30,8 @@ Client = AsyncIOMotorClient[dict[str, Any]]
 _AWAY = (AutoReconnect, ConnectionFailure, NetworkTimeout, ServerSelectionTimeoutError, WTimeoutError, ExecutionTimeout)
 #: Unauthorized, AuthenticationFailed: no wait will mend it (MongoDB error codes).
 _REFUSED = frozenset({13, 18})
+#: The document is there already (MongoDB error code).
+DUPLICATE_KEY = 11000
 #: Interrupted, elections, shutdowns, write conflicts, primary lost (MongoDB error codes).
 _PASSING = frozenset(
     {
@@ -130,8 +132,14 @@ def _repeatable(failure: PyMongoError) -> bool:
 
 
 def _will_pass(details: Mapping[str, Any]) -> bool:
-    """Whether every error of a bulk is a write concern's (an unknown outcome: repeat it) or one that passes."""
-    return all(error.get("code") in _PASSING for error in details.get("writeErrors", ()))
+    """Whether a bulk is to be repeated: a write passed over, or a write concern (an unknown outcome), and no worse.
+
+    A duplicate key beside them says only that a repetition finds that document there. Duplicates alone are an answer.
+    """
+    codes = {error.get("code") for error in details.get("writeErrors", ())}
+    if not codes <= _PASSING | {DUPLICATE_KEY}:
+        return False
+    return codes != {DUPLICATE_KEY} or bool(details.get("writeConcernErrors"))
 
 
 async def ping(db: Database) -> None:
