@@ -34,7 +34,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Transient)
     async def away(_: Request, __: Exception) -> JSONResponse:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer; try again", {"Retry-After": "1"})
+        # Which part it is (database, key set) stands in the log and in /health/ready, and is no caller's business.
+        detail = "a part that this answer needs is not there now; try again"
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
 
     @app.exception_handler(Exception)
     async def broken(_: Request, __: Exception) -> JSONResponse:

@@ -77,7 +77,10 @@ class Delivery:
         return self._cause
 
     def fail(self, failure: Exception) -> None:
-        """Note what stands in the way; the reply that was to be sent with it stays."""
+        """Note what stands in the way; the outcome so far is given up, with its events and its reply.
+
+        A record that waits is decided anew when it comes again, and answered then.
+        """
         name = "dead_letter" if self.outcome is None or self.outcome.failure is None else self.outcome.name
         self.outcome = Outcome(name, failure=failure)
 
@@ -164,7 +167,7 @@ class Admission:
         message = _parse(expected.model, delivery.record.value)
         if isinstance(identity, NotAuthenticated):
             lesson_id = getattr(message, "lesson_id", None)
-            delivery.outcome = rejected(NOT_AUTHENTICATED, lesson_id=lesson_id)
+            delivery.outcome = rejected(NOT_AUTHENTICATED, lesson_id=lesson_id, refusal=identity.reason)
         elif expected.operator and not (identity is not None and identity.operator):
             delivery.outcome = rejected(OPERATOR_REQUIRED)
         elif message is None:

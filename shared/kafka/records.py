@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from shared.contracts.envelope import Envelope, Headers
 from shared.contracts.rejections import CommandRejected, Rejection
 from shared.contracts.values import Message
-from shared.identity import Identity
+from shared.identity import Identity, Reason
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 M_co = TypeVar("M_co", bound=Message, covariant=True)
@@ -67,10 +67,10 @@ class Outcome(NamedTuple):
     log_fields: Mapping[str, object] = MappingProxyType({})
 
 
-def rejected(rejection: Rejection, *, lesson_id: str | None = None) -> Outcome:
-    """The outcome of a refused command."""
+def rejected(rejection: Rejection, *, lesson_id: str | None = None, refusal: Reason | None = None) -> Outcome:
+    """The outcome of a refused command; why a token was refused is for the log alone, its sender is not told."""
     reply = CommandRejected(code=rejection.code, reason=rejection.reason, lesson_id=lesson_id)
-    return Outcome(rejection.outcome, reply=reply)
+    return Outcome(rejection.outcome, reply=reply, log_fields={} if refusal is None else {"refusal": refusal.value})
 
 
 def partition_of(record: Record) -> TopicPartition:

@@ -1,7 +1,8 @@
 """From a record to a trusted message: size, type, token, payload, in this order, and the record's own time."""
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
@@ -110,6 +111,40 @@ class TestTheToken:
         [delivery] = await admit(with_authorization())
         assert delivery.outcome is not None
         assert delivery.outcome.reply == CommandRejected(code=401, reason="Not authenticated", lesson_id="lesson-1")
+
+    @pytest.mark.parametrize(
+        ("values", "refusal"),
+        [((), "absent"), ((token(), token()), "repeated"), ((NOT_UTF8,), "unreadable"), ((b"Bearer x",), "signature")],
+        ids=["absent", "twice", "not UTF-8", "wrong"],
+    )
+    async def test_why_stands_in_the_log_and_nowhere_else(
+        self,
+        process: Process,
+        log: FakeLog,
+        logged: list[MutableMapping[str, Any]],
+        values: tuple[bytes | None, ...],
+        refusal: str,
+    ) -> None:
+        log.create("progress.replies.web")
+        refused = with_authorization(*values)
+        log.add(replace(refused, headers=(*refused.headers, ("reply-to", b"progress.replies.web"))))
+        await process.run()
+        [line] = [line for line in logged if line["event"] == "lesson.complete.v1.not_authenticated"]
+        assert line["refusal"] == refusal
+        [reply] = log.read("progress.replies.web")
+        assert orjson.loads(reply.value or b"") == {
+            "code": 401, "reason": "Not authenticated", "lessonId": "lesson-1"
+        }  # fmt: skip
+        assert "Bearer" not in repr(logged)
+
+    async def test_other_rejections_have_no_such_reason(self) -> None:
+        learner = replace(
+            operator_command(RECALCULATE, RECALCULATION_COMMANDS),
+            headers=(*envelope(RECALCULATE.TYPE), ("authorization", token())),
+        )
+        [delivery] = await admit(learner)
+        assert delivery.outcome is not None
+        assert delivery.outcome.log_fields == {}
 
     async def test_who_sent_it_comes_from_the_token_alone(self) -> None:
         value = orjson.dumps({"lessonId": "lesson-1", "userId": "victim", "user_id": "victim", "sub": "victim"})
