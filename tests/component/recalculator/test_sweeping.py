@@ -108,7 +108,7 @@ class TestACourseThatCannotBeSwept:
     async def test_many_of_them_do_not_fill_the_places_of_the_others(
         self, recalculator: Recalculating, log: FakeLog, store: FakeRecalculatorStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("services.recalculator.messaging._SWEEPS_AT_ONCE", 1)
+        monkeypatch.setattr("services.recalculator.messaging.sweeping._SWEEPS_AT_ONCE", 1)
 
         with pytest.raises(KeyError):
             await recalculator.sweeps.run()

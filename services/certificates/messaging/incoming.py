@@ -1,30 +1,17 @@
-"""Kafka on one side, certificates' handlers on the other; no rules."""
+"""Completed courses and operators' commands in, outcomes out; no rules."""
 
 from collections.abc import Collection, Mapping, Sequence
 
-from services.certificates.domain import (
-    CERTIFICATE_NOT_FOUND,
-    Certificate,
-    EnrollmentNotCompleted,
-    Links,
-    Notification,
-    Revocation,
-)
+from services.certificates.domain import CERTIFICATE_NOT_FOUND, Certificate, EnrollmentNotCompleted, Links, Revocation
 from services.certificates.handlers import CertificateIssuer, Made, Revoked, revoke
+from services.certificates.messaging.events import certificate_revoked, in_order
 from services.certificates.metrics import CertificateMetrics
 from services.certificates.ports import CertificateStore
 from shared.clock import Clock
-from shared.contracts.certificates import (
-    CertificateIssued,
-    CertificateRequested,
-    CertificateRevoked,
-    NotificationCreated,
-)
-from shared.contracts.ids import deterministic_id
+from shared.contracts.certificates import CertificateRequested
 from shared.contracts.operators import CertificateGenerate, CertificateRevoke
 from shared.contracts.recalculator import CourseCompleted
-from shared.contracts.topics import CERTIFICATE_ISSUED, NOTIFICATION_CREATED
-from shared.kafka.records import Accepts, Event, Outcome, Received, last_header, rejected
+from shared.kafka.records import Accepts, Outcome, Received, last_header, rejected
 
 ACCEPTS = {
     CourseCompleted.TYPE: Accepts(CourseCompleted),
@@ -106,7 +93,7 @@ class CertificateMessages:
         if made.waits is not None:
             return Outcome("waits", failure=made.waits)
         certificate = made.certificate
-        events = _in_order(certificate, made.notifications, self._links)
+        events = in_order(certificate, made.notifications, self._links)
         if not isinstance(message, CourseCompleted):
             return Outcome(_word(made), events=events, reply=_requested(certificate))
         return Outcome(
@@ -168,57 +155,3 @@ def _requested(certificate: Certificate) -> CertificateRequested:
     return CertificateRequested(
         certificate_id=certificate.certificate_id, status="failed" if stayed else certificate.status
     )
-
-
-def _in_order(certificate: Certificate, notifications: Sequence[Notification], links: Links) -> list[Event]:
-    """Everything the stored documents say, the last word last: always the same events, on every handling."""
-    events = []
-    if certificate.issued_at is not None:
-        events.append(certificate_issued(certificate, certificate.issued_at, links))
-    events += [notification_created(notification) for notification in notifications]
-    if certificate.status == "revoked":
-        events.append(certificate_revoked(certificate))
-    return events
-
-
-def certificate_issued(certificate: Certificate, issued_at: int, links: Links) -> Event:
-    """The event of an issued certificate."""
-    message = CertificateIssued(
-        certificate_id=certificate.certificate_id,
-        enrollment_id=certificate.enrollment_id,
-        user_id=certificate.user_id,
-        course_id=certificate.course_id,
-        issued_at=issued_at,
-        verification_url=links.verification(certificate.certificate_id),
-    )
-    event_id = deterministic_id(CertificateIssued.TYPE, certificate.certificate_id)
-    return Event(CERTIFICATE_ISSUED, certificate.enrollment_id, message, event_id, issued_at)
-
-
-def certificate_revoked(certificate: Certificate) -> Event:
-    """The event of a revoked certificate."""
-    revoked_at = certificate.revoked_at or 0
-    message = CertificateRevoked(
-        certificate_id=certificate.certificate_id,
-        enrollment_id=certificate.enrollment_id,
-        user_id=certificate.user_id,
-        course_id=certificate.course_id,
-        revoked_at=revoked_at,
-    )
-    event_id = deterministic_id(CertificateRevoked.TYPE, certificate.certificate_id)
-    return Event(CERTIFICATE_ISSUED, certificate.enrollment_id, message, event_id, revoked_at)
-
-
-def notification_created(notification: Notification) -> Event:
-    """The event of a stored notification."""
-    message = NotificationCreated(
-        notification_id=notification.notification_id,
-        user_id=notification.user_id,
-        kind=notification.kind,
-        title=notification.title,
-        body=notification.body,
-        link=notification.link,
-        created_at=notification.created_at,
-    )
-    event_id = deterministic_id(NotificationCreated.TYPE, notification.notification_id)
-    return Event(NOTIFICATION_CREATED, notification.user_id, message, event_id, notification.created_at)
