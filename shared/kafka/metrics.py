@@ -32,7 +32,7 @@ class LoopMetrics:
         )
         self.lag_seconds = Gauge(
             "lesson_progress_consumer_lag_seconds",
-            "How long ago the oldest record that is still to be handled was written.",
+            "How long ago, at most, the oldest record that is still to be handled was written; 0 where there is none.",
             ["topic"],
             registry=registry,
         )
