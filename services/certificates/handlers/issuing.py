@@ -1,4 +1,4 @@
-"""Certificates' use cases, over ports: make, withdraw, hand out, and mail."""
+"""Make certificates: claim, typeset, store, issue, tell."""
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -15,39 +15,21 @@ from services.certificates.domain import (
     Making,
     Notification,
     PdfFile,
-    Revocation,
     certificate_ready,
     course_completed,
     making,
     new_certificate,
 )
-from services.certificates.ports import (
-    CertificateStore,
-    Change,
-    Claim,
-    EmailSender,
-    NewId,
-    NotificationStore,
-    Store,
-    Typesetter,
-)
+from services.certificates.handlers.revoking import ChangedMeanwhile
+from services.certificates.ports import Change, Claim, NewId, Store, Typesetter
 from shared.clock import Clock
 from shared.contracts.ids import notification_id
-from shared.errors import Permanent, Transient
-
-#: How often a PDF that was replaced while it was asked for is looked up again.
-_LOOKS = 3
-#: For how long an e-mail is one replica's to send, and how soon one that was not accepted is tried again (ms).
-EMAIL_LEASE_MS = 300_000
+from shared.errors import Transient
 
 
 def new_certificate_id() -> str:
     """128 random bits that can be read aloud, typed, and put into an address."""
     return secrets.token_hex(16)
-
-
-class ChangedMeanwhile(Transient):
-    """Another replica was at the same certificate; what it wrote is to be read first."""
 
 
 class EndsWorkers(Transient):
@@ -203,58 +185,3 @@ async def _typeset(makings: Sequence[Making], typesetter: Typesetter) -> list[by
                 return [*pages, *[away] * (len(makings) - len(pages))]
             pages.append(EndsWorkers())
     return pages
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """A withdrawn certificate as it is stored; `now` when this handling withdrew it."""
-
-    certificate: Certificate
-    now: bool
-    waits: Transient | None
-
-
-async def revoke(revocations: Mapping[str, Revocation], store: CertificateStore) -> dict[str, Revoked]:
-    """Withdraw the certificates of these enrollments; one without a certificate has no answer."""
-    found = await store.certificates(revocations)
-    changes = [Change(c, c.revoked(revocations[key])) for key, c in found.items() if c.status != "revoked"]
-    stored = await store.advance(changes)
-    return {
-        key: Revoked(
-            now := stored.get(key, before),
-            now=key in stored and now.status == "revoked",
-            waits=None if now.status == "revoked" else ChangedMeanwhile(),
-        )
-        for key, before in found.items()
-    }
-
-
-async def download(certificate_id: str, store: CertificateStore) -> tuple[Certificate | None, bytes | None]:
-    """A certificate, and its PDF where there is one that anyone who knows the id may have.
-
-    Raises:
-        Transient: it should be there and is not.
-    """
-    for _ in range(_LOOKS):
-        certificate = await store.certificate(certificate_id)
-        if certificate is None or certificate.file_id is None or certificate.status != "issued":
-            return certificate, None
-        if (pdf := await store.pdf(certificate.file_id)) is not None:
-            return certificate, pdf
-    raise Transient("the certificate's file is not there")
-
-
-async def send_due_emails(store: NotificationStore, sender: EmailSender, clock: Clock) -> None:
-    """Send every e-mail that is due, at least once; one that cannot be sent, for good, is given up.
-
-    Raises:
-        Transient: the mail server does not take it; it comes again when its lease is over.
-    """
-    while (due := await store.next_email(clock(), clock() + EMAIL_LEASE_MS)) is not None:
-        notification, address = due
-        accepted_at = None
-        with suppress(Permanent):
-            if address is not None:
-                await sender.send(notification, address)
-                accepted_at = clock()
-        await store.emailed(notification.notification_id, accepted_at)

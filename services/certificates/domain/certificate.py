@@ -1,17 +1,14 @@
-"""What a certificate is, what becomes of it, and what its learner is told. Pure: no I/O, no framework."""
+"""What a certificate is, and what becomes of it. Pure: no I/O, no framework."""
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from urllib.parse import quote
 
-from shared.contracts.certificates import CertificateStatus, NotificationKind
-from shared.contracts.ids import deterministic_id, notification_id
+from shared.contracts.certificates import CertificateStatus
+from shared.contracts.ids import deterministic_id
 from shared.contracts.rejections import Rejection
 from shared.errors import Permanent
 
 CERTIFICATE_NOT_FOUND = Rejection(404, "Certificate not found", "certificate_not_found")
-
-KINDS: tuple[NotificationKind, ...] = ("course_completed", "certificate_ready")
 
 #: Why a certificate could not be made; the other codes are the typesetter's.
 USER_MISSING = "user_missing"
@@ -19,10 +16,6 @@ COURSE_MISSING = "course_missing"
 RENDER_FAILED = "render_failed"
 #: A page that ended its worker in this many handlings, alone each time, is to blame; no other trouble counts.
 MOST_WORKERS_ENDED = 5
-
-#: The most characters of a notification's body. Source: contracts, "Events".
-_LONGEST_BODY = 500
-_CONGRATULATIONS = "Congratulations! You've completed "
 
 
 class EnrollmentNotCompleted(Permanent):
@@ -200,63 +193,3 @@ def making(
         return None
     before = stored if new else replace(stored, attempts=stored.attempts + 1)
     return Making(before, before.worded(particulars) if again else before, completed_at, again)
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """The addresses learners see, all under `public_url`."""
-
-    public_url: str
-
-    def course(self, course_id: str) -> str:
-        """The course's page on the platform."""
-        return f"{self.public_url.rstrip('/')}/courses/{quote(course_id, safe='')}"
-
-    def verification(self, certificate_id: str) -> str:
-        """Where anyone can check a certificate."""
-        return f"{self.public_url.rstrip('/')}/v1/certificates/{certificate_id}"
-
-    def pdf(self, certificate_id: str) -> str:
-        """Where the PDF is."""
-        return f"{self.verification(certificate_id)}/pdf"
-
-
-@dataclass(frozen=True, slots=True)
-class Notification:
-    """What a learner is told, once for each kind and enrollment. `created_at` in epoch ms."""
-
-    notification_id: str
-    user_id: str
-    kind: NotificationKind
-    title: str
-    body: str
-    link: str
-    created_at: int
-
-
-def course_completed(enrollment: Enrollment, course_title: str | None, links: Links, at: int) -> Notification:
-    """Told at once, whatever becomes of the certificate; a course that is gone is "your course"."""
-    name = " ".join((course_title or "").split()) or "your course"
-    body = _CONGRATULATIONS + name
-    return Notification(
-        notification_id("course_completed", enrollment.enrollment_id),
-        enrollment.user_id,
-        "course_completed",
-        "Course completed",
-        body if len(body) <= _LONGEST_BODY else body[: _LONGEST_BODY - 1] + "…",
-        links.course(enrollment.course_id),
-        at,
-    )
-
-
-def certificate_ready(certificate: Certificate, links: Links) -> Notification:
-    """Told when the certificate is issued."""
-    return Notification(
-        notification_id("certificate_ready", certificate.enrollment_id),
-        certificate.user_id,
-        "certificate_ready",
-        "Certificate ready",
-        "Your certificate is ready to download",
-        links.pdf(certificate.certificate_id),
-        certificate.issued_at or 0,
-    )

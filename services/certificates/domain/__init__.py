@@ -1,0 +1,43 @@
+"""What a certificate is, what becomes of it, and what its learner is told. Pure: no I/O, no framework."""
+
+from services.certificates.domain.certificate import (
+    CERTIFICATE_NOT_FOUND,
+    COURSE_MISSING,
+    MOST_WORKERS_ENDED,
+    RENDER_FAILED,
+    USER_MISSING,
+    Certificate,
+    Enrollment,
+    EnrollmentNotCompleted,
+    Failure,
+    Making,
+    Particulars,
+    PdfFile,
+    Revocation,
+    making,
+    new_certificate,
+)
+from services.certificates.domain.telling import KINDS, Links, Notification, certificate_ready, course_completed
+
+__all__ = [
+    "CERTIFICATE_NOT_FOUND",
+    "COURSE_MISSING",
+    "KINDS",
+    "MOST_WORKERS_ENDED",
+    "RENDER_FAILED",
+    "USER_MISSING",
+    "Certificate",
+    "Enrollment",
+    "EnrollmentNotCompleted",
+    "Failure",
+    "Links",
+    "Making",
+    "Notification",
+    "Particulars",
+    "PdfFile",
+    "Revocation",
+    "certificate_ready",
+    "course_completed",
+    "making",
+    "new_certificate",
+]
