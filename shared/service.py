@@ -5,17 +5,18 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 
+from shared.ending import cancelled, end
 from shared.errors import Fatal, Transient
 from shared.kafka.retries import backoff
+from shared.serving import make_server, served
 from shared.settings import HttpSettings
 
 _log = structlog.get_logger()
@@ -26,12 +27,11 @@ GRACE_SECONDS = 10.0
 _DRAIN_SECONDS = 5.0
 #: For the last commit and the last replies, when the records in hand took all their time.
 _LAST_WORDS_SECONDS = 2.5
-#: When the consuming side and the resources are to be closed; from then on they are cut short.
-_WORK_SECONDS = 8.0
-#: How often what takes too long is cancelled (it may hang once more in each part that it closes), and how far apart.
-_CUTS = 8
-_CUT_SECONDS = 0.1
-#: What is left then is left to threads, which nobody can cancel.
+#: By then the consuming side and the resources have closed, or are cut short.
+_WORK_SECONDS = GRACE_SECONDS - 2.0
+#: By then the last requests are answered, or are cut short.
+_HTTP_SECONDS = GRACE_SECONDS - 0.7
+#: What is left is for threads at work, which nobody can cancel; then the process leaves without them.
 _THREADS_SECONDS = 0.5
 
 
@@ -80,19 +80,8 @@ class Service:
         Raises:
             Fatal: the service cannot do its work as it is configured.
         """
-        server = _Server(
-            uvicorn.Config(
-                self.http,
-                host=self.http_settings.host,
-                port=self.http_settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        serving = asyncio.create_task(_served(server))
+        server = make_server(self.http, self.http_settings)
+        serving = asyncio.create_task(served(server))
         working = asyncio.create_task(self._work())
         ended = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({serving, working, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,10 +89,10 @@ class Service:
         self._stopping.set()
         stopped_at = asyncio.get_running_loop().time()
         try:
-            await _end(working, by=stopped_at + _WORK_SECONDS)
+            await end(working, by=stopped_at + _WORK_SECONDS)
         finally:
             server.should_exit = True
-            await _end(serving, by=stopped_at + GRACE_SECONDS - _THREADS_SECONDS - _CUT_SECONDS)
+            await end(serving, by=stopped_at + _HTTP_SECONDS)
             ended.cancel()
         if early_end and self._fatal is None:
             raise Fatal(f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}")
@@ -136,7 +125,7 @@ class Service:
         await self._patiently(self.consuming.start)
         for work in self.background:
             task = asyncio.create_task(self._repeat(work))
-            stack.push_async_callback(_cancelled, task)
+            stack.push_async_callback(cancelled, task)
 
     async def _until_there(
         self, stack: AsyncExitStack, resource: Callable[[], AbstractAsyncContextManager[object]]
@@ -168,7 +157,7 @@ class Service:
         finally:
             stopping.cancel()
             if not running.done():
-                await _cancelled(running)
+                await cancelled(running)
         if not (running.cancelled() and self._stopping.is_set()):
             running.result()
 
@@ -189,44 +178,6 @@ class Service:
                 _log.exception("background.failed")
             if attempt:
                 await asyncio.sleep(backoff(attempt))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: the service decides when to end."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-async def _served(server: uvicorn.Server) -> None:
-    # uvicorn exits when it cannot listen; out of a task that would end the event loop before a word is said.
-    with suppress(SystemExit):
-        await server.serve()
-
-
-async def _cancelled(task: asyncio.Future[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-async def _end(task: asyncio.Task[None], *, by: float) -> None:
-    """Wait for a task's end until `by` (the loop's clock), then cancel it as often as it hangs in what it closes.
-
-    A task that takes no notice is left behind: nothing is lost by it, what was not committed comes again.
-    """
-    await asyncio.wait({task}, timeout=max(0.0, by - asyncio.get_running_loop().time()))
-    if not task.done():
-        _log.warning("service.cut_short")
-    for _ in range(_CUTS):
-        if task.done():
-            break
-        task.cancel()
-        await asyncio.wait({task}, timeout=_CUT_SECONDS)
-    if task.done() and not task.cancelled():
-        task.result()
 
 
 def run_until_signalled(make: Callable[[], Service]) -> int:

@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 from structlog.testing import capture_logs
 
+from shared import ending
 from shared import service as module
 from shared.errors import Fatal, Transient
 from shared.service import Service, run_until_signalled
@@ -208,13 +209,13 @@ class TestTheDeadline:
     def test_all_the_parts_fit_into_it(self) -> None:
         assert module.GRACE_SECONDS == 10
         assert module._DRAIN_SECONDS + module._LAST_WORDS_SECONDS < module._WORK_SECONDS
-        http_and_threads = 1 + 2 * module._CUT_SECONDS + module._THREADS_SECONDS
-        assert module._WORK_SECONDS + http_and_threads <= module.GRACE_SECONDS
+        assert module._WORK_SECONDS + ending.CUTS * ending.CUT_SECONDS < module._HTTP_SECONDS
+        assert module._HTTP_SECONDS + ending.CUT_SECONDS + module._THREADS_SECONDS < module.GRACE_SECONDS
 
     @pytest.fixture
     def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_WORK_SECONDS", 0.05)
-        monkeypatch.setattr(module, "_CUT_SECONDS", 0.02)
+        monkeypatch.setattr(ending, "CUT_SECONDS", 0.02)
 
     async def test_a_resource_that_hangs_while_it_opens_is_given_up(self, story: Story) -> None:
         service = service_of(story)
@@ -364,7 +365,7 @@ from fastapi import FastAPI
 from shared import service
 from shared.settings import HttpSettings
 
-service._WORK_SECONDS = service._CUT_SECONDS = service._THREADS_SECONDS = 0.05
+service._WORK_SECONDS = service._THREADS_SECONDS = 0.05
 
 @asynccontextmanager
 async def pool():
