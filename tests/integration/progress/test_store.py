@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from services.progress.domain import CourseProgress, Enrollment, Lesson, Recorded
 from services.progress.ports import LearnerInCourse
 from tests.integration.progress.conftest import World
@@ -111,3 +113,31 @@ class TestACourse:
         await world.course("course-1", {})
         enrollment_id = await world.enroll("learner-1", "course-1", NOW)
         assert await world.store.course_progress(HERE) == CourseProgress(enrollment_id, [], set())
+
+    @pytest.mark.parametrize("lessons_named", [1, 1_000])
+    async def test_learners_who_ask_at_once_are_answered_as_if_alone(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, lessons_named: int
+    ) -> None:
+        monkeypatch.setattr("services.progress.storage._LESSONS_NAMED", lessons_named)
+        await filled(world)
+        await world.course("course-3", {})
+        for user_id, course_id in (("learner-1", "course-2"), ("learner-2", "course-2"), ("learner-2", "course-3")):
+            await world.enroll(user_id, course_id, NOW)
+        await world.store.record([completion(lesson_id="lesson-2"), completion("learner-2", "other-1")])
+        asked = [
+            LearnerInCourse(f"learner-{learner}", f"course-{course}") for learner in (1, 2, 3) for course in (1, 2, 3)
+        ]
+
+        at_once = await asyncio.gather(*(world.store.course_progress(learner) for learner in asked))
+
+        shown = {
+            (learner.user_id, learner.course_id): (found.enrollment_id, found.lesson_ids, found.completed_lesson_ids)
+            for learner, found in zip(asked, at_once, strict=True)
+            if found is not None
+        }
+        assert shown == {
+            ("learner-1", "course-1"): ("learner-1@course-1", IN_ORDER, ["lesson-2"]),
+            ("learner-1", "course-2"): ("learner-1@course-2", ["other-1"], []),
+            ("learner-2", "course-2"): ("learner-2@course-2", ["other-1"], ["other-1"]),
+            ("learner-2", "course-3"): ("learner-2@course-3", [], []),
+        }
