@@ -1,16 +1,18 @@
-"""`lesson-progress`: the operator's command."""
+"""`lesson-progress`: the operator's command.
+
+The modules of `ops.commands` say what can be asked for; what does the work is imported when a command runs, so that
+`--help` is there at once.
+"""
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import importing, learning, repair, system, topics
+from ops.commands import importing, learning, repair, replaying, system, topics
 from ops.errors import OperatorError
-from ops.platform.problems import ImportInterrupted, ImportRefused
-from ops.stacks import StackError
-from shared.errors import Fatal, Transient
+from ops.failures import sentence_of
 
 app = typer.Typer(
     help="Lesson Progress: run it, drive it, repair it.",
@@ -19,8 +21,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("up")(system.up)
-app.command("demo")(system.demo)
-app.command("replay")(system.replay_command)
+app.command("demo")(replaying.demo)
+app.command("replay")(replaying.replay_command)
 app.command("import")(importing.import_command)
 app.command("complete")(learning.complete)
 app.command("token")(learning.token_command)
@@ -28,8 +30,6 @@ app.command("recalculate")(repair.recalculate)
 app.command("audit")(repair.audit)
 app.add_typer(topics.topics, name="topics")
 app.add_typer(repair.certificates, name="certificates")
-
-_INTERRUPTED = 130
 
 
 def _version(asked: bool) -> None:
@@ -49,9 +49,15 @@ def main() -> None:
     """Run the command; every error is one clear sentence and a non-zero exit."""
     try:
         app()
-    except (OperatorError, ImportRefused, ImportInterrupted, StackError, Fatal, Transient) as failure:
-        sys.stderr.write(f"lesson-progress: {failure}\n")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("lesson-progress: interrupted; what was sent stays in the topics and will be handled\n")
-        sys.exit(_INTERRUPTED)
+    except OperatorError as failure:
+        _end(str(failure), failure.exit_code)
+    except Exception as failure:
+        sentence = sentence_of(failure)
+        if sentence is None:
+            raise
+        _end(sentence, OperatorError.exit_code)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    sys.stderr.write(f"lesson-progress: {sentence}\n")
+    sys.exit(code)

@@ -36,7 +36,13 @@ def command_headers(
     reply_to: str | None = None,
     correlation_id: str | None = None,
 ) -> list[tuple[str, bytes]]:
-    """The headers of a command."""
+    """The headers of a command.
+
+    Raises:
+        OperatorError: the token cannot be one.
+    """
+    if not token.isascii() or not token.isprintable():
+        raise OperatorError("the token is no token: it holds characters that none has")
     now = time.time_ns() // 1_000_000
     headers = ce.write(event_type=message.TYPE, event_id=command_id, source=SOURCE, time=now, cause=ce.Cause())
     headers.append(("authorization", f"Bearer {token}".encode()))
@@ -50,7 +56,7 @@ async def ask(target: Target, topic: str, key: str, message: Message, token: str
     """Send one command and wait for its reply.
 
     Raises:
-        OperatorError: the broker is away, or no reply came in time.
+        OperatorError: the broker is away or failed, or no reply came in time.
     """
     command_id = secrets.token_hex(16)
     headers = command_headers(type(message), token, command_id=command_id, reply_to=PROGRESS_REPLIES)

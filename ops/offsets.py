@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ops.errors import OperatorError
+from ops.failures import broker_named
 from ops.target import Target
 from shared.contracts.topics import consumed_by
 
@@ -16,7 +17,8 @@ class GroupOffsets:
     """Reads committed offsets and the ends of topics; open it with `async with`."""
 
     def __init__(self, target: Target) -> None:
-        servers = target.bootstrap_servers.split(",")
+        self._servers = target.bootstrap_servers
+        servers = self._servers.split(",")
         self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=servers)
 
@@ -24,9 +26,11 @@ class GroupOffsets:
         try:
             await self._admin.start()
             await self._consumer.start()
-        except KafkaError as failure:
+        except BaseException as failure:  # Ctrl-C too: what was opened is closed
             await self.__aexit__()
-            raise OperatorError("no broker answers; is the system up?") from failure
+            if isinstance(failure, KafkaError):
+                raise OperatorError("no broker answers; is the system up?") from failure
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -34,7 +38,24 @@ class GroupOffsets:
         await self._admin.close()
 
     async def ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
-        """The next offset of every partition of these topics; topics that do not exist have none."""
+        """The next offset of every partition of these topics; topics that do not exist have none.
+
+        Raises:
+            OperatorError: the broker failed.
+        """
+        with broker_named(self._servers):
+            return await self._ends(topics)
+
+    async def behind(self, service: str) -> int:
+        """How many records this service has still to finish and commit.
+
+        Raises:
+            OperatorError: the broker failed.
+        """
+        with broker_named(self._servers):
+            return await self._behind(service)
+
+    async def _ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
         existing = set(await self._admin.list_topics())
         described = await self._admin.describe_topics([t for t in topics if t in existing])
         partitions = [
@@ -47,9 +68,8 @@ class GroupOffsets:
         ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
         return ends
 
-    async def behind(self, service: str) -> int:
-        """How many records this service has still to finish and commit."""
-        ends = {p: end for p, end in (await self.ends(consumed_by(service))).items() if end > 0}
+    async def _behind(self, service: str) -> int:
+        ends = {p: end for p, end in (await self._ends(consumed_by(service))).items() if end > 0}
         if not ends:
             return 0
         committed = await self._admin.list_consumer_group_offsets(service, partitions=list(ends))

@@ -1,31 +1,38 @@
 """Which system a command talks to: the one that `up` started here, or the one that the settings name."""
 
-import json
+from __future__ import annotations
+
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from ops.development import DevelopmentIdentity
 from ops.errors import OperatorError
+from ops.failures import broker_named, database_named
+from ops.running import noted
 from services.certificates.settings import CertificatesSettings
 from services.progress.settings import ProgressSettings
-from services.recalculator.app import Auditor, build_auditor
 from services.recalculator.settings import RecalculatorSettings
 from shared.errors import Transient
-from shared.kafka.assembly import make_producer
-from shared.mongo.client import Database, connect, database, ping
 from shared.settings import PREFIX, ServiceSettings
 
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+    from services.recalculator.app import Auditor
+    from shared.mongo.client import Database
+
+T = TypeVar("T")
+
+# A driver is imported where a command first needs it: a token is made without any, and within half a second.
+# ruff: noqa: PLC0415
+
 _NO_DATABASE = "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)"
-#: Where `up` notes how to reach what it started; read by the commands that follow in the same directory.
-RUNNING = Path(".lesson-progress") / "running.json"
 
 
 class OperatorSettings(ServiceSettings):
@@ -77,13 +84,16 @@ class Target:
         """The database.
 
         Raises:
-            OperatorError: it does not answer.
+            OperatorError: it does not answer, or fails in the block.
         """
+        from shared.mongo.client import connect, database, ping
+
         client = connect(self.settings.mongo, service="ops")
         try:
             db = database(client, self.settings.mongo)
             await _or_say(ping(db), _NO_DATABASE)
-            yield db
+            with database_named():
+                yield db
         finally:
             client.close()
 
@@ -92,25 +102,29 @@ class Target:
         """Compares every enrollment with its facts.
 
         Raises:
-            OperatorError: the database does not answer.
+            OperatorError: the database does not answer, or fails in the block.
         """
-        try:
-            async with build_auditor(self.settings) as auditor:
+        from services.recalculator.app import build_auditor
+
+        async with AsyncExitStack() as resources:
+            auditor = await _or_say(resources.enter_async_context(build_auditor(self.settings)), _NO_DATABASE)
+            with database_named():
                 yield auditor
-        except Transient as failure:
-            raise OperatorError(_NO_DATABASE) from failure
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[AIOKafkaProducer]:
         """A producer.
 
         Raises:
-            OperatorError: no broker answers.
+            OperatorError: no broker answers, or it fails in the block.
         """
+        from shared.kafka.assembly import make_producer
+
         producer = make_producer(self.settings.kafka, client_id="lesson-progress-ops")
         try:
             await _or_say(producer.start(), self._no_broker())
-            yield producer
+            with broker_named(self.bootstrap_servers):
+                yield producer
         finally:
             await producer.stop()
 
@@ -119,8 +133,10 @@ class Target:
         """A consumer without a group that reads these topics from their ends on.
 
         Raises:
-            OperatorError: no broker answers.
+            OperatorError: no broker answers, or it fails in the block.
         """
+        from aiokafka import AIOKafkaConsumer
+
         consumer = AIOKafkaConsumer(
             *topics,
             bootstrap_servers=self.bootstrap_servers.split(","),
@@ -131,10 +147,11 @@ class Target:
         )
         try:
             await _or_say(consumer.start(), self._no_broker())
-            await consumer.seek_to_end()
-            for partition in consumer.assignment():
-                await consumer.position(partition)
-            yield consumer
+            with broker_named(self.bootstrap_servers):
+                await consumer.seek_to_end()
+                for partition in consumer.assignment():
+                    await consumer.position(partition)
+                yield consumer
         finally:
             await consumer.stop()
 
@@ -143,9 +160,11 @@ class Target:
         return f"no broker answers at {self.bootstrap_servers}; is the system up? ({variable})"
 
 
-async def _or_say(step: Any, sentence: str) -> None:
+async def _or_say(step: Awaitable[T], sentence: str) -> T:
+    from aiokafka.errors import KafkaError
+
     try:
-        await step
+        return await step
     except (KafkaError, Transient, OSError) as failure:
         raise OperatorError(sentence) from failure
 
@@ -170,11 +189,13 @@ def from_environment(environment: Mapping[str, str], *, token: str | None = None
 
 
 def current(*, token: str | None = None) -> Target:
-    """The system that the settings name, otherwise the one that `up` started in this directory."""
+    """The system that the settings name, otherwise the one that `up` keeps running in this directory.
+
+    Raises:
+        OperatorError: a variable cannot be read, or what `up` noted.
+    """
     named = any(name.startswith((f"{PREFIX}KAFKA__", f"{PREFIX}MONGO__")) for name in os.environ)
-    if not named and RUNNING.exists():
-        return from_environment(json.loads(RUNNING.read_text()), token=token)
-    return from_environment({}, token=token)
+    return from_environment({} if named else noted() or {}, token=token)
 
 
 def _identity(jwks: str) -> DevelopmentIdentity | None:

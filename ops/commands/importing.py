@@ -2,17 +2,17 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress, TaskID
 
 from ops.commands.options import JsonOption, ReportOption, console, existing_folder, print_json, run, write_report
-from ops.platform.formats import read_dataset
-from ops.platform.indexes import prepare_indexes
-from ops.platform.planning import ImportReport, plan_import
-from ops.platform.writing import write_plan
-from ops.target import current
+
+if TYPE_CHECKING:
+    from ops.platform.planning import ImportReport
+
+# What does the work is imported when the command runs, so that `--help` is there at once.
+# ruff: noqa: PLC0415
 
 
 def import_command(
@@ -22,7 +22,8 @@ def import_command(
     report: ReportOption = None,
 ) -> None:
     """Import courses, modules, lessons, users and enrollments; a broken file writes nothing."""
-    outcome = run(_import(path, dry_run=dry_run))
+    became = "what was written is right, and the same import can run again"
+    outcome = run(_import(path, dry_run=dry_run), interrupted=became)
     rows = {name: asdict(counts) for name, counts in outcome.collections.items()}
     result = {"collections": rows, "changedCourses": sorted(outcome.changed_courses), "dryRun": dry_run}
     write_report(report, result)
@@ -35,19 +36,10 @@ def import_command(
         typer.echo(f"the lessons of {course} changed: `lesson-progress recalculate --course {course}`")
 
 
-async def _import(path: Path, *, dry_run: bool) -> ImportReport:
+async def _import(path: Path, *, dry_run: bool) -> "ImportReport":
+    from ops.importing import import_platform
+    from ops.platform.formats import read_dataset
+    from ops.target import current
+
     dataset = read_dataset(existing_folder(path))
-    async with current().database() as db:
-        plan = await plan_import(db, dataset.platform)
-        if not dry_run:
-            with Progress(console=console(), transient=True) as progress:
-                tasks: dict[str, TaskID] = {}
-
-                def moved(collection: str, written: int, total: int) -> None:
-                    if collection not in tasks:
-                        tasks[collection] = progress.add_task(collection, total=total)
-                    progress.update(tasks[collection], completed=written)
-
-                await prepare_indexes(db)
-                await write_plan(db, plan, moved)
-        return plan.report
+    return await import_platform(current(), dataset.platform, console(), dry_run=dry_run)

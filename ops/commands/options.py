@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from ops.errors import OperatorError
-from ops.stacks import StackKind
+from ops.errors import Interrupted, OperatorError
+from ops.kinds import OwnStackKind, StackKind
 
 T = TypeVar("T")
 
@@ -20,6 +21,10 @@ StackOption = Annotated[
         "--stack",
         help="embedded: from Python packages alone; kafka: Apache Kafka and the Rust server; external: your settings.",
     ),
+]
+OwnStackOption = Annotated[
+    OwnStackKind,
+    typer.Option("--stack", help="embedded: from Python packages alone; kafka: Apache Kafka and the Rust server."),
 ]
 DirectoryOption = Annotated[
     Path | None, typer.Option("--directory", help="Keep the stack's data and logs here (default: a temporary one).")
@@ -32,9 +37,16 @@ ReportOption = Annotated[Path | None, typer.Option("--report", help="Write the r
 CourseOption = Annotated[str | None, typer.Option("--course", help="Only this course of the dataset.")]
 
 
-def run(step: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work to its end."""
-    return asyncio.run(step)
+def run(step: Coroutine[Any, Any, T], *, interrupted: str) -> T:
+    """Run a command's work to its end; `interrupted` is what became of it when Ctrl-C ends it.
+
+    Raises:
+        Interrupted: it did.
+    """
+    try:
+        return asyncio.run(step)
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {interrupted}") from None
 
 
 def print_json(value: object) -> None:
@@ -69,5 +81,13 @@ def existing_folder(path: Path) -> Path:
 
 
 def console() -> Console:
-    """Where people read: standard error, so that standard output holds results alone."""
-    return Console(stderr=True)
+    """Where people read: standard error, so that standard output holds results alone.
+
+    Names and paths are printed as they are: what looks like markup in them is part of them.
+    """
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+def say(out: Console) -> Callable[[str], None]:
+    """Prints one sentence, never broken by the width of the screen: a path in it can be copied."""
+    return partial(out.print, soft_wrap=True)

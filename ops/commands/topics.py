@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ops.commands.options import JsonOption, console, print_json, run
 from ops.errors import OperatorError
-from ops.target import current
 from shared.contracts.topics import TOPICS, reply_topic
-from shared.kafka.provisioning import create_missing, drift
+
+# What does the work is imported when a command runs, so that `--help` is there at once.
+# ruff: noqa: PLC0415
 
 topics = typer.Typer(help="The topics, from their cards.", no_args_is_help=True)
 
@@ -21,6 +21,8 @@ def show(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(topic) for topic in TOPICS.values()])
         return
+    from rich.table import Table
+
     table = Table("topic", "key", "types", "producers", "consumers", "partitions", "purpose")
     for t in TOPICS.values():
         types, producers, consumers = ("\n".join(names) for names in (t.types, t.producers, t.consumers))
@@ -35,12 +37,16 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create the topics that are missing."""
+    from ops.target import current
+    from shared.kafka.provisioning import create_missing
+
     try:
         wanted = [reply_topic(reply)] if reply else list(TOPICS.values())
     except ValueError as problem:
         raise OperatorError(str(problem)) from None
     servers = current().bootstrap_servers
-    created = run(create_missing(servers, replication_factor=replication, topics=wanted))
+    step = create_missing(servers, replication_factor=replication, topics=wanted)
+    created = run(step, interrupted="topics that were created stay; the same command creates the others")
     if as_json:
         print_json(created)
     else:
@@ -50,7 +56,10 @@ def create(
 @topics.command()
 def check(as_json: JsonOption = False) -> None:
     """Compare the broker's topics with their cards; ends with exit code 1 when they differ."""
-    differences = run(drift(current().bootstrap_servers))
+    from ops.target import current
+    from shared.kafka.provisioning import drift
+
+    differences = run(drift(current().bootstrap_servers), interrupted="nothing was changed")
     if as_json:
         print_json([asdict(d) for d in differences])
     for d in differences if not as_json else ():

@@ -7,6 +7,8 @@ from typing import Any, Final
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
+from ops.errors import OperatorError
+
 #: An import is given up at this many problems: more do not help whoever repairs the files.
 MOST_PROBLEMS: Final = 20
 
@@ -28,7 +30,7 @@ class ImportProblem:
         return ", ".join(place for place in (self.file, line, self.field) if place) + f": {self.sentence}"
 
 
-class ImportRefused(Exception):
+class ImportRefused(OperatorError):
     """The import is wrong, and nothing of it was written; `problems` holds the first twenty reasons."""
 
     def __init__(self, problems: Sequence[ImportProblem]) -> None:
@@ -36,7 +38,7 @@ class ImportRefused(Exception):
         self.problems = tuple(problems)
 
 
-class ImportInterrupted(Exception):
+class ImportInterrupted(OperatorError):
     """The database did not take the whole import; what it took is right, and the same import can run again."""
 
 

@@ -16,8 +16,6 @@ from ops.errors import OperatorError
 from ops.offsets import GroupOffsets
 from ops.platform.counting import ExpectedFigures
 from ops.platform.datasets import Dataset
-from ops.platform.indexes import prepare_indexes
-from ops.platform.writing import write_platform
 from ops.replay.figures import Figures, read_figures
 from ops.replay.plan import PlannedCommand
 from ops.replay.sending import send_all
@@ -66,17 +64,6 @@ class Result:
         }
 
 
-async def import_dataset(target: Target, dataset: Dataset) -> None:
-    """Bring the dataset's platform documents into the database.
-
-    Raises:
-        ImportRefused: they contradict what is stored.
-    """
-    async with target.database() as db:
-        await prepare_indexes(db)
-        await write_platform(db, dataset.platform)
-
-
 async def replay(
     target: Target,
     dataset: Dataset,
@@ -86,13 +73,14 @@ async def replay(
     rate: float | None,
     console: Console,
     beside: Callable[[Watch], Awaitable[None]] | None = None,
+    log_of: Callable[[str], Path] | None = None,
 ) -> Result:
     """Send the commands, wait until every service has finished, and compare what is there with the files.
 
-    `beside` runs along with the sending (a test kills services there).
+    `beside` runs along with the sending (a test kills services there); `log_of` says where a service's log is.
 
     Raises:
-        OperatorError: nothing moves any more.
+        OperatorError: nothing moves any more, or the broker or the database failed.
     """
     watch = Watch(secrets.token_hex(6), {(e.user_id, e.course_id): e.id for e in dataset.platform.enrollments})
     tokens = cache(target.learner_token)
@@ -105,7 +93,7 @@ async def replay(
             aside = asyncio.create_task(_beside(beside, watch))
             await send_all(commands, producer=producer, watch=watch, rate=rate, tokens=tokens)
             await aside
-            await _finished(offsets, watch)
+            await _finished(offsets, watch, log_of)
             await _replies_in(watch, len(commands))
         seconds = perf_counter() - started
         dead_letters = await _dead_letters(offsets) - letters_before
@@ -128,7 +116,7 @@ async def _following(watch: Watch, reader: AIOKafkaConsumer) -> AsyncIterator[No
             await task
 
 
-async def _finished(offsets: GroupOffsets, watch: Watch) -> None:
+async def _finished(offsets: GroupOffsets, watch: Watch, log_of: Callable[[str], Path] | None) -> None:
     """Wait until each service has committed everything there is for it, in the order of the flow."""
     for service in SERVICES:
         moved_at, last = perf_counter(), -1
@@ -136,9 +124,10 @@ async def _finished(offsets: GroupOffsets, watch: Watch) -> None:
             if behind != last:
                 moved_at, last = perf_counter(), behind
             elif perf_counter() - moved_at > STALL_SECONDS:
+                log = f"its log, {log_of(service)}" if log_of is not None else "its log"
                 raise OperatorError(
                     f"{service} has {behind} records to handle and has not moved for {STALL_SECONDS:.0f} s "
-                    f"({watch.answered} of {watch.sent} commands answered); look into its log"
+                    f"({watch.answered} of {watch.sent} commands answered); look into {log}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -173,13 +162,20 @@ async def _verdict(
 
 
 async def save_one_pdf(target: Target, directory: Path, *, courses: list[str]) -> Path | None:
-    """Save the PDF of one learner who completed; answers its path, or None when nobody has."""
+    """Save the PDF of one learner who completed; answers its path, or None when nobody has.
+
+    Raises:
+        OperatorError: it cannot be read from the database, or not be written here.
+    """
     async with target.database() as db:
         certificate = await db["certificates"].find_one({"status": "issued", "courseId": {"$in": courses}})
         if certificate is None or certificate.get("fileId") is None:
             return None
         chunks = await db["fs.chunks"].find({"files_id": certificate["fileId"]}).to_list(None)
     path = directory / f"certificate-{certificate['userId']}.pdf"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(bytes(c["data"]) for c in sorted(chunks, key=lambda c: int(c["n"]))))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(bytes(c["data"]) for c in sorted(chunks, key=lambda c: int(c["n"]))))
+    except OSError as failure:
+        raise OperatorError(f"the certificate cannot be written to {path}: {failure.strerror}") from failure
     return path

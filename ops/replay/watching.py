@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from ops.replay.plan import PlannedCommand
 from shared.contracts.certificates import CertificateIssued
+from shared.contracts.progress import LessonMarked
 from shared.contracts.recalculator import EnrollmentProgressed
 from shared.contracts.topics import CERTIFICATE_ISSUED, ENROLLMENT_PROGRESSED, PROGRESS_REPLIES
 
@@ -73,8 +74,10 @@ class Watch:
         correlation = (headers.get("correlation-id") or b"").decode("utf-8", "replace")
         if not correlation.startswith(f"{self.run}:"):
             return
-        self.replies[(headers.get("ce_type") or b"").decode("utf-8", "replace")] += 1
-        if (sent := self._sent_at.pop(correlation, None)) is not None:
+        reply = (headers.get("ce_type") or b"").decode("utf-8", "replace")
+        self.replies[reply] += 1
+        sent = self._sent_at.pop(correlation, None)
+        if sent is not None and reply == LessonMarked.TYPE:  # a rejection records nothing
             self.seconds["recorded"].append(now - sent)
 
     def _progressed(self, state: EnrollmentProgressed, now: float) -> None:

@@ -26,6 +26,8 @@ _TOOL = ("-Xmx128m", *_JVM)
 def missing() -> list[str]:
     """What has to be installed before it can start, as sentences."""
     java = [] if shutil.which("java") else [f"{_TITLE} needs Java: install a JRE of version 17 or newer"]
+    if not DEPLOY.is_dir():  # an installed wheel has the packages alone
+        return [f"{_TITLE} is set up from {DEPLOY}, which is not there: start this stack from a checkout", *java]
     return java + jars_missing()
 
 

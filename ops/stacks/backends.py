@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from ops.kinds import StackKind
 from ops.stacks import apache_kafka, secantus, tansu
 from ops.stacks.failures import StackError
 from ops.stacks.home import Home
-from ops.stacks.kinds import StackKind
 from ops.stacks.ports import Ports
 from ops.stacks.programs import Program, Programs
 from shared.settings import PREFIX, ServiceSettings

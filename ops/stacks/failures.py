@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from ops.errors import OperatorError
+
 _LINES = 15
 _BYTES = 16_384
 
 
-class StackError(Exception):
+class StackError(OperatorError):
     """A stack cannot be started, or one of its programs ended by itself; the text is for the person at the screen."""
 
 

@@ -4,11 +4,11 @@ import asyncio
 import sys
 from collections.abc import Callable
 
+from ops.kinds import StackKind
 from ops.stacks.backends import missing_parts
 from ops.stacks.failures import StackError
 from ops.stacks.home import open_home
 from ops.stacks.jars import fetch_jars
-from ops.stacks.kinds import StackKind
 from ops.stacks.programs import Programs
 from ops.stacks.secantus import build_rust_server
 

@@ -43,10 +43,10 @@ class Home:
 
 @asynccontextmanager
 async def open_home(directory: Path | None) -> AsyncIterator[Home]:
-    """Open a directory for a stack; None makes one that is removed at the end, unless a StackError ends the stack.
+    """Open a directory for a stack; None makes one that is removed at the end, unless an error ends the stack.
 
     Raises:
-        StackError: another stack uses it.
+        StackError: another stack uses it, or it cannot be made.
     """
     path = _directory(directory)
     busy = f"Another stack uses {path}: stop it, or choose another directory"
@@ -58,22 +58,33 @@ async def open_home(directory: Path | None) -> AsyncIterator[Home]:
                 warden.clear(path)
             _make_rooms(home)
             yield home
-        except StackError:
-            warden.keep(path)  # the error names a log in it
+        except Exception:
+            warden.keep(path)  # whoever looks for the reason needs the logs; Ctrl-C is no Exception
             raise
         finally:
             await warden.close()
 
 
 def _directory(given: Path | None) -> Path:
-    if given is None:
-        return Path(tempfile.mkdtemp(prefix="lesson-progress-"))
-    path = given.expanduser().resolve()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """The directory, made when it is not there, with its lock file."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix="lesson-progress-")) if given is None else given.expanduser().resolve()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (path / ".lock").touch(mode=0o600)
+    except (OSError, RuntimeError) as failure:  # RuntimeError: a home directory that is nobody's
+        raise _useless(given or Path(tempfile.gettempdir()), failure) from failure
     return path
 
 
 def _make_rooms(home: Home) -> None:
     shutil.rmtree(home.logs, ignore_errors=True)
-    for room in (home.broker, home.database, home.logs):
-        room.mkdir(mode=0o700, exist_ok=True)
+    try:
+        for room in (home.broker, home.database, home.logs):
+            room.mkdir(mode=0o700, exist_ok=True)
+    except OSError as failure:
+        raise _useless(home.path, failure) from failure
+
+
+def _useless(directory: Path, failure: Exception) -> StackError:
+    reason = failure.strerror if isinstance(failure, OSError) else failure
+    return StackError(f"A stack cannot use the directory {directory}: {reason}; name another")

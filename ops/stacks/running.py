@@ -1,23 +1,28 @@
 """A stack that runs: where everything is, and how to start and stop its programs."""
 
+import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from ops.development import AUDIENCE, ISSUER, DevelopmentIdentity
+from ops.kinds import StackKind
 from ops.stacks.backends import Backend, Parts
 from ops.stacks.failures import StackError
 from ops.stacks.home import Home
-from ops.stacks.kinds import StackKind
 from ops.stacks.ports import HOST, Ports
 from ops.stacks.programs import Program, Programs
 from ops.stacks.readiness import service_answers
 from shared.contracts.topics import SERVICES
 from shared.settings import PREFIX
+
+#: How long to look for what is behind a failure, in seconds.
+_AFTERTHOUGHT_SECONDS = 0.5
 
 
 class RunningStack:
@@ -142,6 +147,39 @@ class RunningStack:
         """
         await self._programs.watch()
 
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """End the block at once when something of the stack ends that nobody asked to end.
+
+        Raises:
+            StackError: it did; the text says what and shows the end of its log.
+        """
+        block = asyncio.current_task()
+        assert block is not None  # noqa: S101 - a coroutine runs in one
+        watching = asyncio.create_task(self._programs.watch())
+        end_block = partial(_cancel, block)
+        watching.add_done_callback(end_block)
+        try:
+            yield
+            if watching.done():  # the block took no notice
+                watching.result()
+        except asyncio.CancelledError:
+            if not watching.done():
+                raise
+            block.uncancel()
+            watching.result()
+        except Exception as failure:
+            # What ended makes others fail, and which is seen first is chance.
+            watching.remove_done_callback(end_block)
+            await asyncio.wait({watching}, timeout=_AFTERTHOUGHT_SECONDS)
+            if watching.done() and (cause := watching.exception()) is not None and cause is not failure:
+                raise cause from failure
+            raise
+        finally:
+            watching.remove_done_callback(end_block)
+            watching.cancel()
+            await asyncio.wait({watching})
+
     def _addresses(self) -> dict[str, str]:
         own = {
             f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers,
@@ -162,3 +200,8 @@ class RunningStack:
             f"{PREFIX}AUTH__ISSUER": ISSUER,
             f"{PREFIX}AUTH__AUDIENCE": AUDIENCE,
         }
+
+
+def _cancel(block: asyncio.Task[object], watching: asyncio.Task[object]) -> None:
+    if not watching.cancelled():
+        block.cancel()

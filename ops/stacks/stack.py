@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ops.development import DevelopmentIdentity
+from ops.kinds import StackKind
 from ops.stacks.backends import Backend, missing_parts, prepare
 from ops.stacks.failures import StackError
 from ops.stacks.home import Home, open_home
-from ops.stacks.kinds import StackKind
 from ops.stacks.ports import Ports
 from ops.stacks.programs import Programs
 from ops.stacks.running import RunningStack
@@ -71,6 +71,10 @@ async def start_stack(
             )
             await _together(stack.start_service(name) for name in services)
             yield stack
+        except Exception as failure:
+            if home.temporary and not isinstance(failure, StackError):  # which says itself where to look
+                tell(f"What the programs said is kept in {home.logs}")
+            raise
         finally:
             await _stop(programs, keep_data=not home.temporary)
 
@@ -83,8 +87,15 @@ def _fixed(
     if kind is StackKind.EXTERNAL:
         for service in SERVICES:
             if port := os.environ.get(f"{PREFIX}{service.upper()}__HTTP__PORT"):
-                named[service] = int(port)
+                named[service] = _number(port, f"{PREFIX}{service.upper()}__HTTP__PORT")
     return {**named, **http_ports}
+
+
+def _number(port: str, variable: str) -> int:
+    try:
+        return int(port)
+    except ValueError:
+        raise StackError(f"The environment cannot be used: {variable} is {port!r}, and no port") from None
 
 
 async def _start_backend(kind: StackKind, home: Home, programs: Programs, ports: Ports) -> Backend:

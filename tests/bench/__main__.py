@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,27 +36,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=options.json)
     findings: dict[str, Finding] = {}
     try:
+        _write(options.report, findings)  # that it cannot be written is known before hours have passed
+    except OSError as failure:
+        console.print(f"The report cannot be written to {options.report}: {failure.strerror}", style="bold red")
+        return 2
+    try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            findings = runner.run(_run(options, console))
+            runner.run(_run(options, console, findings))
     except (StackError, OperatorError, Stalled) as failure:
         console.print(str(failure), style="bold red", highlight=False)
         return 2
     except KeyboardInterrupt:
         return 130
-    document = json.dumps(as_json(findings), indent=2)
-    if options.report is not None:
-        options.report.write_text(document + "\n")
     if options.json:
-        sys.stdout.write(document + "\n")
+        sys.stdout.write(json.dumps(as_json(findings), indent=2) + "\n")
     right = all(figure.met is not False for f in findings.values() for figure in f.figures)
     return 0 if right and not any(f.problems for f in findings.values()) else 1
 
 
-async def _run(options: argparse.Namespace, console: Console) -> dict[str, Finding]:
+def _write(report: Path | None, findings: Mapping[str, Finding]) -> None:
+    """Write what was found so far, at once: a run that is interrupted leaves what it had."""
+    if report is None:
+        return
+    report.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = report.with_name(f".{report.name}.unfinished")
+    unfinished.write_text(json.dumps(as_json(findings), indent=2) + "\n")
+    unfinished.replace(report)
+
+
+async def _run(options: argparse.Namespace, console: Console, findings: dict[str, Finding]) -> None:
+    """Run what was asked for, one benchmark after the other, each added to the findings and to the report."""
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    findings: dict[str, Finding] = {}
     with tempfile.TemporaryDirectory(prefix="lesson-progress-bench-") as directory:
         context = Context(
             rounds=options.rounds,
@@ -67,8 +79,8 @@ async def _run(options: argparse.Namespace, console: Console) -> dict[str, Findi
         for name in options.names or BENCHMARKS:
             console.rule(name, align="left")
             findings[name] = await BENCHMARKS[name](context)
+            _write(options.report, findings)
             show(console, name, findings[name])
-    return findings
 
 
 def _parser() -> argparse.ArgumentParser:

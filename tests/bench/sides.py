@@ -37,13 +37,18 @@ class _Product:
         await self._stack.start_service(service)
 
     def check(self) -> None:
-        """Starting a service sees to that."""
+        """Nothing to ask: the block ends by itself when a service does."""
 
 
 @asynccontextmanager
 async def product(stack: RunningStack) -> AsyncIterator[Side]:
-    """The product's services; the stack ends them."""
-    yield _Product(stack)
+    """The product's services; the stack ends them.
+
+    Raises:
+        StackError: one of them, the broker or the database ended by itself; the block is ended at once.
+    """
+    async with stack.watched():
+        yield _Product(stack)
 
 
 class _Baseline:

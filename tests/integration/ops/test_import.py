@@ -1,10 +1,6 @@
 """An import into a real database: what is written, what is left alone, and what is refused."""
 
-import asyncio
-import socket
-import sys
-from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,7 +8,6 @@ from uuid import uuid4
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo.errors import PyMongoError
 
 from ops.platform.counting import expected_figures
 from ops.platform.documents import Course, CourseModule, Enrollment, Lesson, Platform, User
@@ -21,43 +16,44 @@ from ops.platform.planning import Counts, ImportReport, plan_import
 from ops.platform.problems import ImportInterrupted, ImportRefused
 from ops.platform.reading import read_platform
 from ops.platform.writing import write_plan, write_platform
+from ops.stacks import StackKind
+from ops.stacks.home import open_home
+from ops.stacks.ports import Ports
+from ops.stacks.programs import Program, Programs
+from ops.stacks.secantus import python_server, rust_server
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-SERVER = Path(sys.executable).with_name("secantusd-py")
 COLLECTIONS = ["users", "courses", "courseModules", "lessons", "enrollments"]
 
 Client: TypeAlias = AsyncIOMotorClient[dict[str, Any]]
 Database: TypeAlias = AsyncIOMotorDatabase[dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
-    """A client of a database server that lives as long as the tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    storage = str(tmp_path_factory.mktemp("database"))
-    options = ("--host", "127.0.0.1", "--port", str(port), "--storage-path", storage, "--sync-on-commit")
-    server = await asyncio.create_subprocess_exec(SERVER, *options, cwd=storage, stdout=DEVNULL, stderr=DEVNULL)
-    connected: Client = AsyncIOMotorClient(f"mongodb://127.0.0.1:{port}/?directConnection=true")
-    try:
-        await _answering(connected)
-        yield connected
-    finally:
-        connected.close()
-        server.terminate()
-        await server.wait()
+@pytest.fixture(scope="module")
+async def server(stack_kind: StackKind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Program]:
+    """The database server of this run's stack, alone; it lives as long as the tests."""
+    async with open_home(tmp_path_factory.mktemp("stack")) as home:
+        make = rust_server if stack_kind is StackKind.KAFKA else python_server
+        program = make(home, port=Ports({}).of("database"))
+        programs = Programs(home.path, home.logs, home.warden, lambda _: None)
+        try:
+            await programs.start(program)
+            yield program
+        finally:
+            await programs.stop_all(programs.running, timeout=0)
 
 
-async def _answering(client: Client) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await client.admin.command("ping")
-            except PyMongoError:
-                await asyncio.sleep(0.1)
-            else:
-                return
+@pytest.fixture(autouse=True)
+def served_by(server: Program, record_property: Callable[[str, object], None]) -> None:
+    record_property("stack", server.title)
+
+
+@pytest.fixture(scope="module")
+async def client(server: Program) -> AsyncIterator[Client]:
+    """A client of the server."""
+    connected: Client = AsyncIOMotorClient(f"mongodb://{server.address}/?directConnection=true")
+    yield connected
+    connected.close()
 
 
 @pytest.fixture

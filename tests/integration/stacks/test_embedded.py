@@ -88,12 +88,65 @@ async def test_the_end_of_the_block_is_the_end_of_everything() -> None:
     assert not stack.directory.exists()
 
 
-async def test_an_error_in_the_block_ends_everything_too() -> None:
+async def test_an_error_in_the_block_ends_everything_but_the_logs_and_says_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    heard: list[str] = []
+
     with pytest.raises(LookupError):
-        async with start_stack(StackKind.EMBEDDED, services=(), provision=False) as stack:
+        async with start_stack(StackKind.EMBEDDED, services=(), provision=False, on_event=heard.append) as stack:
             raise LookupError
 
     assert not await commands_with(stack.bootstrap_servers)
+    assert stack.log_path("database").exists()
+    assert heard[-1] == f"What the programs said is kept in {stack.directory / 'logs'}"
+
+
+async def test_a_program_that_ends_by_itself_ends_the_block_that_is_watched() -> None:
+    async def wait_in_vain(stack: RunningStack) -> None:
+        async with stack.watched():
+            stack.signal("broker", signal.SIGKILL)
+            await asyncio.sleep(30)
+
+    async with start_stack(StackKind.EMBEDDED, services=(), provision=False) as stack:
+        with pytest.raises(StackError, match=r"ended by itself \(SIGKILL\)"):
+            await wait_in_vain(stack)
+
+        await asyncio.sleep(0)  # nothing of the cancellation is left
+
+
+async def test_what_ended_by_itself_is_named_in_the_place_of_what_it_made_fail() -> None:
+    async def fail_with_it(stack: RunningStack) -> None:
+        async with stack.watched():
+            stack.signal("broker", signal.SIGKILL)
+            raise LookupError
+
+    async with start_stack(StackKind.EMBEDDED, services=(), provision=False) as stack:
+        with pytest.raises(StackError, match=r"ended by itself \(SIGKILL\)") as failure:
+            await fail_with_it(stack)
+
+    assert isinstance(failure.value.__cause__, LookupError)
+
+
+async def test_a_watched_block_ends_as_it_likes_while_everything_runs(stack: RunningStack) -> None:
+    async with stack.watched():
+        await asyncio.sleep(0)
+    with pytest.raises(LookupError):
+        async with stack.watched():
+            raise LookupError
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), stack.watched():
+            await asyncio.sleep(30)
+
+
+@pytest.mark.parametrize("below", ["a-file", "a-file/below"])
+async def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, below: str) -> None:
+    (tmp_path / "a-file").touch()
+
+    with pytest.raises(StackError, match=f"A stack cannot use the directory {tmp_path / below}"):
+        async with start_stack(StackKind.EMBEDDED, directory=tmp_path / below, services=(), provision=False):
+            pytest.fail("it started")
 
 
 async def test_a_given_directory_keeps_the_data_and_the_key(tmp_path: Path) -> None:

@@ -44,6 +44,16 @@ async def test_its_broker_is_not_ours_to_start(named: Mapping[str, str], tmp_pat
             await stack.start_part("broker")
 
 
+async def test_a_port_that_is_none_is_named(
+    named: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LESSON_PROGRESS_PROGRESS__HTTP__PORT", "abc")
+
+    with pytest.raises(StackError, match="LESSON_PROGRESS_PROGRESS__HTTP__PORT is 'abc', and no port"):
+        async with start_stack(StackKind.EXTERNAL, directory=tmp_path, services=()):
+            pytest.fail("it started")
+
+
 async def test_a_setting_that_cannot_be_read_is_named(
     named: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

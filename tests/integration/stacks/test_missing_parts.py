@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.stacks import StackError, StackKind, jars, missing_parts, secantus, start_stack, tansu
+from ops.stacks import StackError, StackKind, apache_kafka, jars, missing_parts, secantus, start_stack, tansu
 
 
 @pytest.fixture
@@ -53,6 +53,16 @@ def test_a_server_that_is_named_has_to_be_there(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("LESSON_PROGRESS_SECANTUSD", str(tmp_path / "nothing"))
 
     assert any(f"LESSON_PROGRESS_SECANTUSD names {tmp_path}/nothing" in s for s in missing_parts(StackKind.KAFKA))
+
+
+def test_an_installed_wheel_says_that_it_lacks_what_the_broker_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apache_kafka, "DEPLOY", tmp_path / "deploy")
+
+    sentence = missing_parts(StackKind.KAFKA)[0]
+
+    assert f"is set up from {tmp_path / 'deploy'}, which is not there: start this stack from a checkout" in sentence
 
 
 @pytest.mark.usefixtures("bare_machine")

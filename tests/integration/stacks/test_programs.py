@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -68,7 +69,7 @@ async def test_a_frozen_program_can_be_stopped(programs: Programs, python: Calla
 async def test_what_a_program_leaves_behind_ends_with_it(
     programs: Programs, python: Callable[..., Program], tmp_path: Path
 ) -> None:
-    marker = tmp_path.name + "-grandchild"
+    marker = uuid4().hex
     left_behind = f"import subprocess; subprocess.Popen(['sh', '-c', 'while :; do sleep 1; done', '{marker}']); "
     await programs.start(python(left_behind + READY + "time.sleep(60)"))
     assert [line for line in await commands_with(marker) if line.startswith("sh ")]
@@ -115,13 +116,15 @@ async def test_a_step_that_fails_says_why(programs: Programs, tmp_path: Path) ->
 
 
 async def test_a_step_that_takes_too_long_is_ended_with_the_stack(tmp_path: Path) -> None:
+    marker = uuid4().hex
+    command = ("sh", "-c", "sleep 60; true", marker)
     async with open_home(tmp_path) as home:
         programs = Programs(home.path, home.logs, home.warden, lambda _: None)
         with pytest.raises(StackError, match="The step did not end within 0 s"):
-            await programs.run("step", "The step", ("sleep", "60.123"), directory=tmp_path, patience_seconds=0)
+            await programs.run("step", "The step", command, directory=tmp_path, patience_seconds=0)
         assert programs.running == ["step"]
 
-    await eventually(gone("sleep 60.123"), within=10)
+    await eventually(gone(marker), within=10)
 
 
 async def test_programs_see_nothing_of_the_environment_that_could_configure_them(

@@ -12,3 +12,10 @@ class StackKind(StrEnum):
     KAFKA = "kafka"
     #: Whatever the LESSON_PROGRESS_* variables name.
     EXTERNAL = "external"
+
+
+class OwnStackKind(StrEnum):
+    """The kinds that are started from nothing, with a development key of their own."""
+
+    EMBEDDED = StackKind.EMBEDDED
+    KAFKA = StackKind.KAFKA

@@ -1,0 +1,182 @@
+"""The replay's verdict: whatever differs from the files is found, and only what was measured is reported."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from ops.errors import OperatorError
+from ops.platform.counting import ExpectedFigures
+from ops.platform.datasets import PlannedCompletion
+from ops.replay import run as replaying
+from ops.replay.figures import Figures
+from ops.replay.plan import PlannedCommand
+from ops.replay.run import Result, _finished
+from ops.replay.session import report_of
+from ops.replay.watching import Watch, percentiles
+
+EXPECTED = ExpectedFigures(
+    courses=1, lessons=2, enrollments=4, completions=5, certificates=2, partial=1, zero=1,
+    percentages={0.0: 1, 50.0: 1, 100.0: 2},
+)  # fmt: skip
+RIGHT = Figures(
+    completions=5, certificates=2, distinct_certificate_ids=2, readable_pdfs=2, partial=1, zero=1,
+    percentages={0.0: 1, 50.0: 1, 100.0: 2}, notifications={"course_completed": 2, "certificate_ready": 2},
+    fingerprint="f",
+)  # fmt: skip
+
+
+def test_right_figures_differ_in_nothing() -> None:
+    assert RIGHT.differences(EXPECTED) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"completions": 6}, "completions: 6, expected 5"),
+        ({"certificates": 1}, "certificates: 1, expected 2"),
+        ({"distinct_certificate_ids": 1}, "distinct certificate ids: 1, expected 2"),
+        ({"readable_pdfs": 1}, "readable PDFs: 1, expected 2"),
+        ({"partial": 2}, "enrollments between 0 and 100 %: 2, expected 1"),
+        ({"zero": 0}, "enrollments at 0 %: 0, expected 1"),
+        ({"percentages": {100.0: 4}}, "percentages: {100.0: 4}, expected {0.0: 1, 50.0: 1, 100.0: 2}"),
+        (
+            {"notifications": {"course_completed": 1, "certificate_ready": 2}},
+            "notifications course_completed: 1, expected 2",
+        ),
+        ({"notifications": {"course_completed": 2}}, "notifications certificate_ready: 0, expected 2"),
+    ],
+)
+def test_one_wrong_figure_is_one_difference(wrong: dict[str, Any], sentence: str) -> None:
+    assert replace(RIGHT, **wrong).differences(EXPECTED) == [sentence]
+
+
+def test_without_rendering_no_pdf_is_expected() -> None:
+    assert replace(RIGHT, readable_pdfs=0).differences(EXPECTED, rendered=False) == []
+    assert RIGHT.differences(EXPECTED, rendered=False) == ["readable PDFs: 2, expected 0"]
+
+
+def test_percentiles_are_of_the_nearest_rank() -> None:
+    assert percentiles([n / 100 for n in range(100, 0, -1)]) == {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    assert percentiles([0.25]) == {"p50": 0.25, "p95": 0.25, "p99": 0.25}
+    assert percentiles([]) == {"p50": 0.0, "p95": 0.0, "p99": 0.0}
+
+
+def watch(*lessons: str, copies: int = 1) -> Watch:
+    """A watch of one learner's commands, all of them sent at moment 10."""
+    watched = Watch("run", {("maya", "bread"): "e"})
+    for index, lesson in enumerate(lesson for lesson in lessons for _ in range(copies)):
+        watched.sending(PlannedCommand(index, PlannedCompletion("maya", lesson, "bread", 0), index % copies == 0))
+    watched._sent_at = dict.fromkeys(watched._sent_at, 10.0)
+    watched._open["e"] = type(watched._open["e"])([10.0] * len(watched._open["e"]))
+    watched._last_sent["e"] = 10.0
+    return watched
+
+
+def record(topic: str, value: object = None, **headers: str) -> ConsumerRecord[bytes, bytes]:
+    """A record as the broker hands it over."""
+    named = [(name.replace("_id", "-id"), text.encode()) for name, text in headers.items()]
+    raw = json.dumps(value).encode()
+    return ConsumerRecord(topic, 0, 0, 0, 0, b"e", raw, None, 1, len(raw), named)
+
+
+def reply(correlation: str, kind: str = "lesson.marked.v1") -> ConsumerRecord[bytes, bytes]:
+    found = record("progress.replies", correlation_id=correlation)
+    return replace(found, headers=[*found.headers, ("ce_type", kind.encode())])
+
+
+def state(completed: int) -> ConsumerRecord[bytes, bytes]:
+    return record(
+        "enrollment.progressed",
+        {
+            "enrollmentId": "e", "userId": "maya", "courseId": "bread", "completed": completed, "total": 4,
+            "progressPercent": 25.0 * completed, "completedAt": None, "revision": completed,
+        },
+    )  # fmt: skip
+
+
+def test_a_reply_is_counted_once_as_recorded_and_by_its_kind() -> None:
+    watched = watch("a", copies=2)
+
+    watched._arrival(reply("run:0"), 10.5)
+    watched._arrival(reply("run:1"), 11.0)
+    watched._arrival(reply("another:0"), 12.0)
+
+    assert watched.sent == 2
+    assert watched.replies == {"lesson.marked.v1": 2}
+    assert watched.seconds["recorded"] == [0.5]
+
+
+def test_a_rejection_is_an_answer_and_no_recording() -> None:
+    watched = watch("a")
+
+    watched._arrival(reply("run:0", "command.rejected.v1"), 10.5)
+
+    assert watched.answered == 1
+    assert watched.seconds["recorded"] == []
+
+
+def test_a_state_says_that_so_many_completions_have_arrived() -> None:
+    watched = watch("a", "b", "c")
+
+    watched._arrival(state(2), 10.5)
+    watched._arrival(state(2), 11.0)
+    watched._arrival(state(3), 11.5)
+
+    assert watched.enrollments == {"e"}
+    assert watched.seconds["progressed"] == [0.5, 0.5, 1.5]
+
+
+def test_a_certificate_counts_once() -> None:
+    watched = watch("a")
+    issued = record(
+        "certificate.issued",
+        {
+            "certificateId": "c",
+            "enrollmentId": "e",
+            "userId": "maya",
+            "courseId": "bread",
+            "issuedAt": 1,
+            "verificationUrl": "https://certificates.example/c",
+        },
+    )
+
+    watched._arrival(issued, 12.0)
+    watched._arrival(issued, 13.0)
+
+    assert watched.certificates == {"e"}
+    assert watched.seconds["certificate"] == [2.0]
+
+
+def result(*, recorded: float, fingerprint: str = "f", problems: list[str] | None = None) -> Result:
+    watched = Watch("run", {})
+    watched.seconds["recorded"] = [recorded]
+    return Result(EXPECTED, replace(RIGHT, fingerprint=fingerprint), watched, 0, 0, 1.0, problems or [])
+
+
+def test_the_report_of_several_rounds_keeps_the_firsts_latencies_and_every_problem() -> None:
+    report = report_of([result(recorded=0.5), result(recorded=0.001, fingerprint="g", problems=["it changed"])])
+
+    assert report["propagation_seconds"]["recorded"]["p50"] == 0.5  # type: ignore[index]
+    assert report["problems"] == ["it changed"]
+    assert report["rounds"] == [
+        {"seconds": 1.0, "changed": False, "problems": []},
+        {"seconds": 1.0, "changed": True, "problems": ["it changed"]},
+    ]
+
+
+async def test_a_replay_that_stands_still_names_the_log_to_look_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Offsets:
+        async def behind(self, _: str) -> int:
+            return 7
+
+    monkeypatch.setattr(replaying, "STALL_SECONDS", 0.0)
+    monkeypatch.setattr(replaying, "_POLL_SECONDS", 0.0)
+
+    with pytest.raises(
+        OperatorError, match=r"progress has 7 records to handle.*look into its log, /logs/progress\.log"
+    ):
+        await _finished(Offsets(), Watch("run", {}), lambda name: Path(f"/logs/{name}.log"))  # type: ignore[arg-type]
