@@ -55,6 +55,8 @@ class Enrollment:
     progressed_at: int = 0
     #: Rises with every change of the progress, and only then.
     revision: int = 0
+    #: How often a change of its course has come by: whoever read the lessons before one stores nothing after it.
+    sweeps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ class RecalculatorStore(Protocol):
     async def facts(self, user_ids: Collection[str], lesson_ids: Collection[str]) -> Mapping[str, Sequence[Fact]]:
         """These learners' records by user id, at least those of these lessons, whatever enrollment they carry."""
 
+    async def mark(self, enrollment_ids: Collection[str]) -> None:
+        """Make every state of these that others are still computing one that is no longer as it was read."""
+
     async def save(self, changes: Collection[Recalculated]) -> bool:
         """Store each new state where the stored one is still as it was read; answers whether all of them were.
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
 
 from services.recalculator.domain import Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
 from shared.mongo.batches import Batches, Document
@@ -26,6 +26,7 @@ _STATE = (
     "progressPercent",
     "completedAt",
     "revision",
+    "sweeps",
 )
 #: Lesson ids one query names at most: with more, the learners' records of other courses cost less than their names do.
 _LESSONS_NAMED = 1_000
@@ -91,6 +92,11 @@ class MongoRecalculatorStore:
         for d in await self._batches.find("lessonProgress", "userId", user_ids, fields, where=named):
             facts[d["userId"]].append(Fact(d["lessonId"], d["completedAt"]))
         return facts
+
+    async def mark(self, enrollment_ids: Collection[str]) -> None:
+        """Make every state of these that others are still computing one that is no longer as it was read."""
+        marked = UpdateMany({"_id": {"$in": list(enrollment_ids)}}, {"$inc": {"sweeps": 1}})
+        await self._batches.update(_ENROLLMENTS, [marked])
 
     async def save(self, changes: Collection[Recalculated]) -> bool:
         """Store each new state where the stored one is still as it was read; answers whether all of them were."""
@@ -162,14 +168,19 @@ def _enrollment(document: Mapping[str, Any]) -> Enrollment:
         progress=progress,
         progressed_at=document.get("progressedAt") or document.get("enrolledAt") or 0,
         revision=document.get("revision") or 0,
+        sweeps=document.get("sweeps") or 0,
     )
 
 
 def _update(change: Recalculated) -> UpdateOne:
-    """The new state, for the very revision that was read; `completedAt` only where there is none."""
+    """The new state, for the very revision that was read and the very catalog; `completedAt` only where there is none."""
     before, after = change.before, change.after
-    # Of an enrollment that was never recalculated, the revision is absent or 0.
-    as_read: Document = {"_id": before.enrollment_id, "revision": before.revision or {"$in": [None, 0]}}
+    # Of an enrollment that was never recalculated, or never swept, the number is absent or 0.
+    as_read: Document = {
+        "_id": before.enrollment_id,
+        "revision": before.revision or {"$in": [None, 0]},
+        "sweeps": before.sweeps or {"$in": [None, 0]},
+    }
     state: Document = {
         "progressPercent": after.progress.percent,
         "completedLessons": after.progress.completed,

@@ -96,6 +96,13 @@ class FakeRecalculatorStore:
                 facts[user_id].append(Fact(lesson_id, at))
         return facts
 
+    async def mark(self, enrollment_ids: Collection[str]) -> None:
+        await self._answer("mark")
+        for i in enrollment_ids:
+            if i in self.stored:
+                self.stored[i] = replace(self.stored[i], sweeps=self.stored[i].sweeps + 1)
+        await self.steps.reach("after a mark")
+
     async def save(self, changes: Collection[Recalculated]) -> bool:
         await self._answer("save")
         saved = 0
@@ -150,4 +157,5 @@ class FakeRecalculatorStore:
 def _as_read(stored: Enrollment, change: Recalculated) -> bool:
     newly_completed = change.before.progress.completed_at is None and change.after.progress.completed_at is not None
     unset = not newly_completed or stored.progress.completed_at is None
-    return stored.revision == change.before.revision and unset
+    seen = (change.before.revision, change.before.sweeps)
+    return (stored.revision, stored.sweeps) == seen and unset

@@ -74,6 +74,17 @@ async def test_a_completion_that_another_stored_keeps_its_moment(world: World) -
     assert await stored(world) == Progress(1, 1, 100.0, NOW + 9)
 
 
+async def test_lessons_that_were_read_before_a_change_are_not_stored_after_it(world: World) -> None:
+    async def the_course_is_emptied_which_changes_nothing_that_is_stored() -> None:
+        await world.platform.course("course-1", [])
+        await recalculate_enrollments(["enrollment-0"], world.store, changed_at=NOW + 9)
+
+    overlapped: Any = Overlapped(world.store, the_course_is_emptied_which_changes_nothing_that_is_stored)
+    await recalculate_enrollments(["enrollment-0"], overlapped)
+
+    assert await stored(world) == Progress()
+
+
 async def test_many_at_once_end_where_the_facts_are_and_store_it_once(world: World) -> None:
     await world.platform.complete("learner-0", "lesson-1", "lesson-2", "lesson-3")
 

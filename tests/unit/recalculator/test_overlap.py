@@ -1,6 +1,7 @@
 """Recalculators that overlap in any order: the last word is what the facts say, and nothing of a completion is lost."""
 
 from collections.abc import Coroutine, Generator
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -96,5 +97,5 @@ async def test_whatever_the_interleaving_the_facts_have_the_last_word(script: li
     assert not asked or recalculate(last, set(overlap.store.catalog), facts) is last
     for earlier, later in zip(overlap.history, overlap.history[1:], strict=False):
         assert later.revision >= earlier.revision
-        assert later.revision > earlier.revision or later == earlier
+        assert later.revision > earlier.revision or replace(later, sweeps=earlier.sweeps) == earlier
         assert earlier.progress.completed_at in (None, later.progress.completed_at)
