@@ -73,4 +73,6 @@ class GroupOffsets:
         if not ends:
             return 0
         committed = await self._admin.list_consumer_group_offsets(service, partitions=list(ends))
-        return sum(end - max(0, committed[p].offset if p in committed else 0) for p, end in ends.items())
+        done = {p: max(0, committed[p].offset) if p in committed else 0 for p in ends}
+        # No partition makes up for another: the embedded broker's ends can be too low.
+        return sum(max(0, end - done[p]) for p, end in ends.items())

@@ -26,6 +26,8 @@ from shared.contracts.topics import SERVICES, dead_letters_of
 
 #: No stage moved for so long: something is wrong.
 STALL_SECONDS = 120.0
+#: Everything is committed and nothing arrives for so long: nothing will.
+QUIET_SECONDS = 10.0
 _POLL_SECONDS = 0.3
 
 
@@ -86,6 +88,7 @@ async def replay(
     tokens = cache(target.learner_token)
     for command in commands:
         tokens(command.completion.user_id)
+    new = await _new(target, dataset, expected)
     started = perf_counter()
     async with GroupOffsets(target) as offsets, target.reader(*TOPICS) as reader, target.producer() as producer:
         letters_before = await _dead_letters(offsets)
@@ -94,7 +97,7 @@ async def replay(
             await send_all(commands, producer=producer, watch=watch, rate=rate, tokens=tokens)
             await aside
             await _finished(offsets, watch, log_of)
-            await _replies_in(watch, len(commands))
+            await _all_arrived(watch, (len(commands), *new))
         seconds = perf_counter() - started
         dead_letters = await _dead_letters(offsets) - letters_before
     return await _verdict(target, dataset, expected, watch, dead_letters, seconds)
@@ -132,10 +135,27 @@ async def _finished(offsets: GroupOffsets, watch: Watch, log_of: Callable[[str],
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _replies_in(watch: Watch, commands: int) -> None:
-    """Replies are best effort and a little behind the commits: give the last of them a moment."""
-    deadline = perf_counter() + 5.0
-    while watch.answered < commands and perf_counter() < deadline:  # noqa: ASYNC110 - replies come to another task
+async def _new(target: Target, dataset: Dataset, expected: ExpectedFigures) -> tuple[int, int]:
+    """How many completions and certificates are still to come: those that are not there yet."""
+    ours = {"courseId": {"$in": [course.id for course in dataset.platform.courses]}}
+    async with target.database() as db:
+        completions = await db["lessonProgress"].count_documents(ours)
+        certificates = await db["certificates"].count_documents({**ours, "status": "issued"})
+    return expected.completions - completions, expected.certificates - certificates
+
+
+async def _all_arrived(watch: Watch, wanted: tuple[int, int, int]) -> None:
+    """Wait until so much has arrived, or nothing has for a while: the verdict is on what is there then.
+
+    Replies are a little behind the commits. And the embedded broker's ends say little: after a batch of records they
+    stand behind its first, so that a service seems to have committed everything while it is still at work.
+    """
+    moved_at, last = perf_counter(), watch.arrived
+    while any(found < expected for found, expected in zip(watch.arrived, wanted, strict=True)):
+        if watch.arrived != last:
+            moved_at, last = perf_counter(), watch.arrived
+        elif perf_counter() - moved_at > QUIET_SECONDS:
+            return
         await asyncio.sleep(_POLL_SECONDS)
 
 

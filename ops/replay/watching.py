@@ -36,6 +36,15 @@ class Watch:
     _open: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _arrived: Counter[str] = field(default_factory=Counter)
     _last_sent: dict[str, float] = field(default_factory=dict)
+    _ours: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ours = frozenset(self.enrollment_of.values())
+
+    @property
+    def arrived(self) -> tuple[int, int, int]:
+        """How many answers, completions in a state, and certificates have come."""
+        return self.answered, self._arrived.total(), len(self.certificates)
 
     @property
     def answered(self) -> int:
@@ -81,6 +90,8 @@ class Watch:
             self.seconds["recorded"].append(now - sent)
 
     def _progressed(self, state: EnrollmentProgressed, now: float) -> None:
+        if state.enrollment_id not in self._ours:
+            return
         self.enrollments.add(state.enrollment_id)
         waiting = self._open[state.enrollment_id]
         while waiting and self._arrived[state.enrollment_id] < state.completed:
@@ -88,7 +99,7 @@ class Watch:
             self._arrived[state.enrollment_id] += 1
 
     def _issued(self, certificate: CertificateIssued, now: float) -> None:
-        if certificate.enrollment_id in self.certificates:
+        if certificate.enrollment_id not in self._ours or certificate.enrollment_id in self.certificates:
             return
         self.certificates.add(certificate.enrollment_id)
         if (sent := self._last_sent.get(certificate.enrollment_id)) is not None:

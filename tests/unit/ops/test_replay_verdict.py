@@ -1,20 +1,24 @@
 """The replay's verdict: whatever differs from the files is found, and only what was measured is reported."""
 
+import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from ops.errors import OperatorError
+from ops.offsets import GroupOffsets
 from ops.platform.counting import ExpectedFigures
 from ops.platform.datasets import PlannedCompletion
 from ops.replay import run as replaying
 from ops.replay.figures import Figures
 from ops.replay.plan import PlannedCommand
-from ops.replay.run import Result, _finished
+from ops.replay.run import Result, _all_arrived, _finished
 from ops.replay.session import report_of
 from ops.replay.watching import Watch, percentiles
 
@@ -180,3 +184,51 @@ async def test_a_replay_that_stands_still_names_the_log_to_look_into(monkeypatch
         OperatorError, match=r"progress has 7 records to handle.*look into its log, /logs/progress\.log"
     ):
         await _finished(Offsets(), Watch("run", {}), lambda name: Path(f"/logs/{name}.log"))  # type: ignore[arg-type]
+
+
+async def test_the_verdict_waits_for_what_is_still_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "_POLL_SECONDS", 0.001)
+    watched = watch("a", "b")
+    waiting = asyncio.create_task(_all_arrived(watched, (2, 2, 0)))
+
+    for arrival in (reply("run:0"), reply("run:1"), state(1)):
+        watched._arrival(arrival, 11.0)
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    watched._arrival(state(2), 11.0)
+
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_the_verdict_does_not_wait_for_what_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaying, "_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(replaying, "QUIET_SECONDS", 0.01)
+
+    await asyncio.wait_for(_all_arrived(watch("a"), (1, 1, 1)), 5)
+
+
+def test_events_of_other_learners_are_not_counted() -> None:
+    watched = Watch("run", {("maya", "bread"): "mayas"})
+
+    watched._arrival(state(1), 11.0)
+
+    assert watched.enrollments == set()
+
+
+async def test_one_partition_does_not_make_up_for_another() -> None:
+    first, second = TopicPartition("course.completed", 0), TopicPartition("course.completed", 1)
+
+    class Admin:
+        async def list_consumer_group_offsets(
+            self, *_: object, **__: object
+        ) -> dict[TopicPartition, OffsetAndMetadata]:
+            return {first: OffsetAndMetadata(45, ""), second: OffsetAndMetadata(-1, "")}
+
+    class Offsets(GroupOffsets):
+        def __init__(self) -> None:
+            self._servers, self._admin = "127.0.0.1:9092", Admin()
+
+        async def _ends(self, _: Iterable[str]) -> dict[TopicPartition, int]:
+            return {first: 1, second: 7}
+
+    assert await Offsets().behind("certificates") == 7
