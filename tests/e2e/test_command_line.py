@@ -33,7 +33,7 @@ class Ended:
         return json.loads(self.out)
 
 
-async def started(
+async def _started(
     *arguments: str, environment: dict[str, str], folder: Path | None = None
 ) -> asyncio.subprocess.Process:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LESSON_PROGRESS_")}
@@ -43,17 +43,27 @@ async def started(
     )  # fmt: skip
 
 
+@asynccontextmanager
+async def running(
+    *arguments: str, environment: dict[str, str], folder: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command while it runs; whatever happens in the block, it has ended after it."""
+    process = await _started(*arguments, environment=environment, folder=folder)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
 async def lesson_progress(
     system: System | None, *arguments: str, seconds: float = 120, environment: Mapping[str, str] | None = None
 ) -> Ended:
     """Run the command to its end; no traceback, ever."""
     settings = dict(system.stack.environment) if system is not None else {}
-    process = await started(*arguments, environment=settings | dict(environment or {}))
-    try:
+    async with running(*arguments, environment=settings | dict(environment or {})) as process:
         out, err = await asyncio.wait_for(process.communicate(), seconds)
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
     ended = Ended(process.returncode or 0, out.decode(), err.decode())
     assert "Traceback" not in ended.err + ended.out
     return ended
@@ -231,22 +241,18 @@ async def test_what_goes_wrong_is_one_clear_sentence(system: System, arguments: 
 @asynccontextmanager
 async def running_up(folder: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, dict[str, str]]]:
     """`up` in this folder with its stack in `stack`, once it is up, and what it noted; it ends with the block."""
-    up = await started("up", "--directory", str(folder / "stack"), *arguments, environment={}, folder=folder)
-    note = folder / ".lesson-progress" / "running.json"
-    try:
+    command = ("up", "--directory", str(folder / "stack"), *arguments)
+    async with running(*command, environment={}, folder=folder) as up:
+        note = folder / ".lesson-progress" / "running.json"
         await eventually(lambda: note.exists() or up.returncode is not None, within=120)
         assert note.exists()
         yield up, json.loads(note.read_text())
-    finally:
-        with suppress(ProcessLookupError):
-            up.kill()
-        await up.communicate()
 
 
 async def in_folder(folder: Path, *arguments: str) -> Ended:
     """Run the command in this folder, with nothing in the environment."""
-    process = await started(*arguments, environment={}, folder=folder)
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    async with running(*arguments, environment={}, folder=folder) as process:
+        out, err = await asyncio.wait_for(process.communicate(), 60)
     assert b"Traceback" not in err
     return Ended(process.returncode or 0, out.decode(), err.decode())
 
@@ -307,12 +313,12 @@ async def test_up_ends_everything_when_it_is_killed_and_what_it_noted_counts_for
 
 
 async def test_ctrl_c_while_a_system_starts_ends_what_was_started_and_says_so(tmp_path: Path) -> None:
-    up = await started("up", "--directory", str(tmp_path / "stack"), environment={}, folder=tmp_path)
-    assert up.stderr is not None
-    await asyncio.wait_for(up.stderr.readline(), 60)  # the first part answers
+    async with running("up", "--directory", str(tmp_path / "stack"), environment={}, folder=tmp_path) as up:
+        assert up.stderr is not None
+        await asyncio.wait_for(up.stderr.readline(), 60)  # the first part answers
 
-    up.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(up.communicate(), 60)
+        up.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(up.communicate(), 60)
 
     assert up.returncode == 130
     assert err.decode().splitlines()[-1] == "lesson-progress: interrupted; what had been started is ended"

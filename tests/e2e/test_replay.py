@@ -22,7 +22,7 @@ from ops.replay.watching import Watch
 from ops.stacks import SERVICES, StackKind, start_stack
 from ops.target import Target, from_environment
 from shared.contracts.ids import progress_id
-from tests.e2e.test_command_line import lesson_progress, started
+from tests.e2e.test_command_line import lesson_progress, running
 from tests.integration.stacks.processes import programs_in
 from tests.support.eventually import eventually
 from tests.support.system import System
@@ -117,11 +117,11 @@ async def test_ctrl_c_in_a_replay_on_a_system_that_stays_says_what_becomes_of_th
     system: System, school: Path
 ) -> None:
     arguments = ("replay", str(school), "--stack", "external", "--rate", "0.1")
-    process = await started(*arguments, environment=dict(system.stack.environment))
-    await _line_of(process, "round 1")
+    async with running(*arguments, environment=dict(system.stack.environment)) as process:
+        await _line_of(process, "round 1")
 
-    process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 60)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 60)
 
     assert process.returncode == 130
     sentence = "lesson-progress: interrupted; a command that was sent stays in its topic and will be handled"
@@ -131,11 +131,11 @@ async def test_ctrl_c_in_a_replay_on_a_system_that_stays_says_what_becomes_of_th
 async def test_a_service_that_crashes_ends_the_replay_at_once_with_the_path_of_its_log(tmp_path: Path) -> None:
     stack = tmp_path / "stack"
     arguments = ("--course", SMALLEST, "--rate", "5", "--directory", str(stack))
-    process = await started("replay", str(OULAD), *arguments, environment={})
-    await _line_of(process, "round 1")
+    async with running("replay", str(OULAD), *arguments, environment={}) as process:
+        await _line_of(process, "round 1")
 
-    _crash(stack, "services.recalculator")
-    _, err = await asyncio.wait_for(process.communicate(), 60)
+        _crash(stack, "services.recalculator")
+        _, err = await asyncio.wait_for(process.communicate(), 60)
 
     assert process.returncode == 1
     assert "lesson-progress: recalculator ended by itself (SIGKILL)" in err.decode()

@@ -1,14 +1,18 @@
 """An import into a real database: what is written, what is left alone, and what is refused."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from rich.console import Console
 
+from ops.importing import import_platform
 from ops.platform.counting import expected_figures
 from ops.platform.documents import Course, CourseModule, Enrollment, Lesson, Platform, User
 from ops.platform.oulad import read_oulad
@@ -175,6 +179,22 @@ async def test_progress_is_told_after_each_command(database: Database, example: 
         ("lessons", 13, 13),
         ("enrollments", 4, 4),
     ]
+
+
+async def test_the_commands_show_how_far_an_import_is(database: Database, example: Platform) -> None:
+    class Where:
+        @asynccontextmanager
+        async def database(self) -> AsyncIterator[Database]:
+            yield database
+
+    screen = Console(file=StringIO(), force_terminal=True, width=100)
+    target: Any = Where()
+
+    report = await import_platform(target, example, screen)
+
+    assert not report.changes_nothing
+    assert isinstance(screen.file, StringIO)
+    assert all(name in screen.file.getvalue() for name in COLLECTIONS)
 
 
 def with_lessons(platform: Platform, *lessons: Lesson) -> Platform:
