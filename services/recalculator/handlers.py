@@ -27,9 +27,9 @@ async def recalculate_enrollments(
     """Bring enrollments to the state that their facts give, in a fixed number of round trips, whatever their number.
 
     Those that do not exist are not in the answer. The enrollments are read before the facts: whoever stored a newer
-    state in between raised the revision, so an older view of the facts is never stored over a newer one. Lessons, unlike
-    facts, come and go: after a change of the course (`changed_at`, epoch ms) the enrollments are marked before anything
-    is read, so that who saw the lessons of before stores nothing, even where this run has nothing to change.
+    state in between raised the revision, so an older view of the facts is never stored over a newer one. Lessons,
+    unlike facts, come and go: after a change of the course (`changed_at`, epoch ms) the enrollments are marked before
+    anything is read, so that who saw the lessons of before stores nothing, even where this run has nothing to change.
 
     Raises:
         Transient: the database does not answer, or others kept changing the same enrollments.

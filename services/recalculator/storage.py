@@ -173,7 +173,7 @@ def _enrollment(document: Mapping[str, Any]) -> Enrollment:
 
 
 def _update(change: Recalculated) -> UpdateOne:
-    """The new state, for the very revision that was read and the very catalog; `completedAt` only where there is none."""
+    """The new state, for the very revision and catalog that were read; `completedAt` only where there is none."""
     before, after = change.before, change.after
     # Of an enrollment that was never recalculated, or never swept, the number is absent or 0.
     as_read: Document = {
