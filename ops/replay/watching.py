@@ -71,13 +71,16 @@ class Watch:
                     self._arrival(record, now)
 
     def _arrival(self, record: ConsumerRecord[bytes, bytes], now: float) -> None:
-        match record.topic:
-            case "progress.replies":
-                self._reply(dict(record.headers), now)
-            case "enrollment.progressed":
-                self._progressed(EnrollmentProgressed.from_json(record.value or b""), now)
-            case "certificate.issued":
-                self._issued(CertificateIssued.from_json(record.value or b""), now)
+        headers = dict(record.headers)
+        if record.topic == PROGRESS_REPLIES:
+            self._reply(headers, now)
+        elif (record.key or b"").decode("utf-8", "replace") in self._ours:
+            # Others share these topics, and certificates are also revoked in theirs.
+            match (headers.get("ce_type") or b"").decode("utf-8", "replace"):
+                case EnrollmentProgressed.TYPE:
+                    self._progressed(EnrollmentProgressed.from_json(record.value or b""), now)
+                case CertificateIssued.TYPE:
+                    self._issued(CertificateIssued.from_json(record.value or b""), now)
 
     def _reply(self, headers: Mapping[str, bytes | None], now: float) -> None:
         correlation = (headers.get("correlation-id") or b"").decode("utf-8", "replace")
@@ -90,8 +93,6 @@ class Watch:
             self.seconds["recorded"].append(now - sent)
 
     def _progressed(self, state: EnrollmentProgressed, now: float) -> None:
-        if state.enrollment_id not in self._ours:
-            return
         self.enrollments.add(state.enrollment_id)
         waiting = self._open[state.enrollment_id]
         while waiting and self._arrived[state.enrollment_id] < state.completed:
@@ -99,7 +100,7 @@ class Watch:
             self._arrived[state.enrollment_id] += 1
 
     def _issued(self, certificate: CertificateIssued, now: float) -> None:
-        if certificate.enrollment_id not in self._ours or certificate.enrollment_id in self.certificates:
+        if certificate.enrollment_id in self.certificates:
             return
         self.certificates.add(certificate.enrollment_id)
         if (sent := self._last_sent.get(certificate.enrollment_id)) is not None:

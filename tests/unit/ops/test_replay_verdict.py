@@ -80,21 +80,22 @@ def watch(*lessons: str, copies: int = 1) -> Watch:
     return watched
 
 
-def record(topic: str, value: object = None, **headers: str) -> ConsumerRecord[bytes, bytes]:
+def record(topic: str, kind: str, value: object = None, **headers: str) -> ConsumerRecord[bytes, bytes]:
     """A record as the broker hands it over."""
-    named = [(name.replace("_id", "-id"), text.encode()) for name, text in headers.items()]
+    named = [("ce_type", kind.encode())]
+    named += [(name.replace("_id", "-id"), text.encode()) for name, text in headers.items()]
     raw = json.dumps(value).encode()
     return ConsumerRecord(topic, 0, 0, 0, 0, b"e", raw, None, 1, len(raw), named)
 
 
 def reply(correlation: str, kind: str = "lesson.marked.v1") -> ConsumerRecord[bytes, bytes]:
-    found = record("progress.replies", correlation_id=correlation)
-    return replace(found, headers=[*found.headers, ("ce_type", kind.encode())])
+    return record("progress.replies", kind, correlation_id=correlation)
 
 
 def state(completed: int) -> ConsumerRecord[bytes, bytes]:
     return record(
         "enrollment.progressed",
+        "enrollment.progressed.v1",
         {
             "enrollmentId": "e", "userId": "maya", "courseId": "bread", "completed": completed, "total": 4,
             "progressPercent": 25.0 * completed, "completedAt": None, "revision": completed,
@@ -137,6 +138,7 @@ def test_a_state_says_that_so_many_completions_have_arrived() -> None:
 def issued() -> ConsumerRecord[bytes, bytes]:
     return record(
         "certificate.issued",
+        "certificate.issued.v1",
         {
             "certificateId": "c", "enrollmentId": "e", "userId": "maya", "courseId": "bread", "issuedAt": 1,
             "verificationUrl": "https://certificates.example/c",
@@ -204,6 +206,14 @@ async def test_the_verdict_does_not_wait_for_what_never_comes(monkeypatch: pytes
     monkeypatch.setattr(replaying, "QUIET_SECONDS", 0.01)
 
     await asyncio.wait_for(_all_arrived(watch("a"), (1, 1, 1)), 5)
+
+
+def test_a_certificate_that_is_revoked_meanwhile_is_no_certificate() -> None:
+    watched = watch("a")
+
+    watched._arrival(record("certificate.issued", "certificate.revoked.v1", {"enrollmentId": "e"}), 12.0)
+
+    assert watched.certificates == set()
 
 
 def test_events_of_other_learners_are_not_counted() -> None:
