@@ -55,7 +55,8 @@ class Resources:
         try:
             yield
         finally:
-            self._client.close()
+            # It says goodbye to the server and waits for the answer: not on the loop's own thread.
+            await asyncio.to_thread(self._client.close)
 
     @asynccontextmanager
     async def keys(self) -> AsyncIterator[None]:

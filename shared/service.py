@@ -31,8 +31,8 @@ _LAST_WORDS_SECONDS = 2.5
 _WORK_SECONDS = GRACE_SECONDS - 2.0
 #: By then the last requests are answered, or are cut short.
 _HTTP_SECONDS = GRACE_SECONDS - 0.7
-#: What is left is for threads at work, which nobody can cancel; then the process leaves without them.
-_THREADS_SECONDS = 0.5
+#: By then the process leaves, whatever its threads do: nobody can cancel them, and the interpreter waits for them.
+_PROCESS_SECONDS = GRACE_SECONDS - 0.2
 
 
 class Consuming(Protocol):
@@ -73,6 +73,15 @@ class Service:
         """End the service because it cannot do its work."""
         self._fatal = self._fatal or failure
         self._stopping.set()
+
+    async def stopping(self) -> None:
+        """Wait until the service is to stop."""
+        await self._stopping.wait()
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing has kept the service from doing its work so far."""
+        return self._fatal is None
 
     async def run(self) -> None:
         """Serve and consume until stopped; from then on it takes GRACE_SECONDS at most, whatever hangs.
@@ -190,25 +199,35 @@ def run_until_signalled(make: Callable[[], Service]) -> int:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, service.stop)
-            await service.run()
+            leaving = asyncio.create_task(_leave_in_time(service))
+            try:
+                await service.run()
+            finally:
+                leaving.cancel()
         except Fatal as failure:
             _log.error("service.failed", reason=str(failure))
             return 1
         return 0
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        code = runner.run(main())
-        last_word = threading.Timer(_THREADS_SECONDS, _leave, (code,))
-        last_word.daemon = True
-        last_word.start()
-    # Closing the runner waited for threads; one that is still at work would have kept the process beyond its time.
-    last_word.cancel()
-    return code
+        return runner.run(main())
 
 
-def _leave(code: int) -> None:
+async def _leave_in_time(service: Service) -> None:
+    """From the moment the service is to stop, a thread of its own counts: the loop may be held up, or closed.
+
+    It is never called off. The last to be waited for, by the interpreter itself, are the threads of the database
+    driver; one that waits for a silent server would keep the process beyond its time.
+    """
+    await service.stopping()
+    last_word = threading.Timer(_PROCESS_SECONDS, _leave, (service,))
+    last_word.daemon = True
+    last_word.start()
+
+
+def _leave(service: Service) -> None:
     _log.warning("service.cut_short")
-    os._exit(code)
+    os._exit(0 if service.sound else 1)
 
 
 def _spare_the_collector() -> None:

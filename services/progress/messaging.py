@@ -1,7 +1,7 @@
 """Kafka on one side, progress' handlers on the other; no rules."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from services.progress.domain import Command, Completion, Recorded
 from services.progress.handlers import mark_complete
@@ -19,6 +19,9 @@ from shared.kafka.records import Accepts, Event, Outcome, Received, rejected
 Position: TypeAlias = tuple[str, int, int]
 Answer: TypeAlias = Recorded | Rejection
 
+#: More commands in mid-retry than this are not told from repeats any more: a matter of counting alone.
+_REMEMBERED = 50_000
+
 ACCEPTS = {LessonComplete.TYPE: Accepts(LessonComplete, token=True)}
 
 
@@ -30,10 +33,10 @@ class ProgressMessages:
         self._metrics = metrics
         self._clock = clock
         #: Which command made a record, until it is finished: when its event must be published again, the command comes
-        #: again and finds its own record. (One that another replica finishes stays here; that is seldom and small.)
+        #: again and finds its own record.
         self._unfinished: dict[str, Position] = {}
         #: Commands that were given to the store without hearing what became of them.
-        self._unanswered: set[Position] = set()
+        self._unanswered: dict[Position, None] = {}
 
     async def __call__(self, batch: Sequence[Received[LessonComplete]]) -> list[Outcome]:
         """Handle a batch of `lesson.complete.v1`."""
@@ -41,7 +44,8 @@ class ProgressMessages:
             answers = await mark_complete([_command(received) for received in batch], self._store)
         except Exception:
             # The answer may be lost alone: what comes again may find the records it has stored itself.
-            self._unanswered.update(_position(received) for received in batch)
+            self._unanswered.update((_position(received), None) for received in batch)
+            _forget_the_oldest(self._unanswered)
             raise
         now = self._clock()
         answers = [self._counted(*pair, now) for pair in zip(batch, answers, strict=True)]
@@ -51,7 +55,7 @@ class ProgressMessages:
         """The answer; `already` only where another command made the record, not an earlier try of this one."""
         position = _position(received)
         unanswered = position in self._unanswered
-        self._unanswered.discard(position)
+        self._unanswered.pop(position, None)
         if isinstance(answer, Rejection):
             return answer
         identity = answer.completion.progress_id
@@ -59,6 +63,7 @@ class ProgressMessages:
         own = unanswered and maker is None and answer.completion.completed_at == received.at
         if own or not answer.already:
             self._unfinished[identity] = position
+            _forget_the_oldest(self._unfinished)
             self._metrics.recorded(age_ms=answer.age, propagation_ms=now - received.at)
         elif maker != position:
             return answer
@@ -70,6 +75,12 @@ class ProgressMessages:
             self._metrics.command(outcome.name)
             if isinstance(outcome.reply, LessonMarked) and not outcome.reply.already_completed:
                 self._unfinished.pop(outcome.reply.progress_id, None)
+
+
+def _forget_the_oldest(remembered: dict[Any, Any]) -> None:
+    """What another replica finishes is never taken out here."""
+    while len(remembered) > _REMEMBERED:
+        del remembered[next(iter(remembered))]
 
 
 def _position(received: Received[LessonComplete]) -> Position:

@@ -17,6 +17,8 @@ class Lag:
         self._metrics = metrics
         self._clock = clock
         self._caught_up_at: dict[TopicPartition, int] = {}
+        #: When a partition was first seen behind of which no record was ever in hand.
+        self._seen_at: dict[TopicPartition, int] = {}
         self._shown: set[TopicPartition] = set()
 
     async def refresh(self, consumer: AIOKafkaConsumer) -> None:
@@ -46,6 +48,7 @@ class Lag:
         for gone in self._shown - held:
             self._metrics.lag_records.remove(gone.topic, str(gone.partition))
             self._caught_up_at.pop(gone, None)
+            self._seen_at.pop(gone, None)
         for topic in {p.topic for p in self._shown} - behind.keys():
             self._metrics.lag_seconds.remove(topic)
         self._shown = set(held)
@@ -54,4 +57,8 @@ class Lag:
         known = [
             at for at in (self._offsets.written_at(partition), self._caught_up_at.get(partition)) if at is not None
         ]
-        return (now - max(known, default=now)) / 1000
+        if not known:
+            # Its first records cannot be read, or have not come yet: at least as long as it has been seen like this.
+            return (now - self._seen_at.setdefault(partition, now)) / 1000
+        self._seen_at.pop(partition, None)
+        return (now - max(known)) / 1000

@@ -1,6 +1,7 @@
 """Completed courses and operators' commands in, outcomes out; no rules."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from services.certificates.domain import CERTIFICATE_NOT_FOUND, Certificate, EnrollmentNotCompleted, Links, Revocation
 from services.certificates.handlers import CertificateIssuer, Made, Revoked, revoke
@@ -48,12 +49,17 @@ class CertificateMessages:
         made = await self._make(batch)
         late = _behind_their_makings(batch, made.keys() - revoked.keys())
         withdrawn = await self._revoke([batch[i] for i in late])
-        return [
-            self._revocation((withdrawn if i in late else revoked).get(received.message.enrollment_id))
-            if isinstance(received.message, CertificateRevoke)
-            else self._issuance(received, made.get(received.message.enrollment_id))
-            for i, received in enumerate(batch)
-        ]
+        outcomes: list[Outcome] = []
+        for i, received in enumerate(batch):
+            enrollment_id = received.message.enrollment_id
+            if isinstance(received.message, CertificateRevoke):
+                outcomes.append(self._revocation((withdrawn if i in late else revoked).get(enrollment_id)))
+                if i in late and withdrawn[enrollment_id].waits is None:
+                    # What stands behind the revocation says what it left, or the last word would be "issued".
+                    made[enrollment_id] = _as_withdrawn(made[enrollment_id], withdrawn[enrollment_id])
+            else:
+                outcomes.append(self._issuance(received, made.get(enrollment_id)))
+        return outcomes
 
     async def _revoke(self, batch: Sequence[Received[Handled]]) -> dict[str, Revoked]:
         revocations = {
@@ -129,6 +135,10 @@ def _behind_their_makings(batch: Sequence[Received[Handled]], enrollment_ids: Co
         elif enrollment_id in makings and enrollment_id in enrollment_ids:
             behind.append(i)
     return behind
+
+
+def _as_withdrawn(made: Made, withdrawn: Revoked) -> Made:
+    return replace(made, certificate=withdrawn.certificate, issued=False, failed=False, retried=False)
 
 
 def _follows_from_a_command(received: Received[Handled]) -> bool:

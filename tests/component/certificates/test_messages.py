@@ -345,6 +345,17 @@ class TestRevocation:
         assert [data["status"] for _, data in replies(log)] == ["issued", "revoked"]
         assert certificates.process.metric("lesson_progress_certificates_total", outcome="revoked") == 1
 
+    async def test_what_stands_behind_it_in_the_batch_does_not_have_the_last_word(
+        self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+    ) -> None:
+        log.add(generate(), revoke(), generate())
+
+        await certificates.process.run()
+
+        assert store.stored[ONE].status == "revoked"
+        assert published(log, CERTIFICATE_ISSUED)[-1][0] == "certificate.revoked.v1"
+        assert [data["status"] for _, data in replies(log)] == ["issued", "revoked", "revoked"]
+
     async def test_before_it_nothing_is_there_to_revoke(
         self, certificates: Certifying, log: FakeLog, store: FakeCertificateStore
     ) -> None:

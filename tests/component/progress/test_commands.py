@@ -254,7 +254,7 @@ class TestMeasuring:
         assert isinstance(service.consuming, KafkaSide)
         messages = service.consuming._handler
         assert isinstance(messages, ProgressMessages)
-        assert (messages._unfinished, messages._unanswered) == ({}, set())
+        assert (messages._unfinished, messages._unanswered) == ({}, {})
 
     async def test_a_new_record_whose_answer_was_lost_is_counted_once_and_as_new(
         self, gateway: Gateway, process: Process, store: FakeProgressStore, clock: FakeClock, metrics: Metrics

@@ -210,7 +210,7 @@ class TestTheDeadline:
         assert module.GRACE_SECONDS == 10
         assert module._DRAIN_SECONDS + module._LAST_WORDS_SECONDS < module._WORK_SECONDS
         assert module._WORK_SECONDS + ending.CUTS * ending.CUT_SECONDS < module._HTTP_SECONDS
-        assert module._HTTP_SECONDS + ending.CUT_SECONDS + module._THREADS_SECONDS < module.GRACE_SECONDS
+        assert module._HTTP_SECONDS + ending.CUT_SECONDS < module._PROCESS_SECONDS < module.GRACE_SECONDS
 
     @pytest.fixture
     def _soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,12 +340,19 @@ class TestBackgroundWork:
             await service_of(story, work).run()
 
 
+@pytest.fixture
+def _stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_leave", lambda _: None)
+
+
+@pytest.mark.usefixtures("_stays")
 def test_a_fatal_failure_is_exit_code_one_and_one_line(story: Story, lines: list[MutableMapping[str, Any]]) -> None:
     story.failures["consume"] = [Fatal("mend the settings")]
     assert run_until_signalled(lambda: service_of(story)) == 1
     assert [line["reason"] for line in lines if line["event"] == "service.failed"] == ["mend the settings"]
 
 
+@pytest.mark.usefixtures("_stays")
 def test_a_stopped_service_is_exit_code_zero(story: Story) -> None:
     def make() -> Service:
         service = service_of(story)
@@ -355,22 +362,33 @@ def test_a_stopped_service_is_exit_code_zero(story: Story) -> None:
     assert run_until_signalled(make) == 0
 
 
-def test_a_thread_at_work_does_not_keep_the_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "at_work",
+    [
+        "await asyncio.to_thread(time.sleep, 60)",
+        "await motor.frameworks.asyncio.run_on_executor(asyncio.get_running_loop(), time.sleep, 60)",
+        "time.sleep(60)",
+    ],
+    ids=["of the loop", "of the database driver", "the loop itself"],
+)
+def test_a_thread_at_work_does_not_keep_the_process(tmp_path: Path, at_work: str) -> None:
     script = tmp_path / "service.py"
     script.write_text(
         """
 import asyncio, sys, time
+import motor.frameworks.asyncio
 from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from shared import service
 from shared.settings import HttpSettings
 
-service._WORK_SECONDS = service._THREADS_SECONDS = 0.05
+service._WORK_SECONDS = 0.05
+service._PROCESS_SECONDS = 0.5
 
 @asynccontextmanager
 async def pool():
     yield
-    await asyncio.to_thread(time.sleep, 60)
+    AT_WORK
 
 class Nothing:
     async def start(self):
@@ -385,7 +403,7 @@ def make():
     return made
 
 sys.exit(service.run_until_signalled(make))
-"""
+""".replace("AT_WORK", at_work)
     )
     ended = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, str(script)], timeout=30, check=False, capture_output=True, cwd=Path.cwd(),

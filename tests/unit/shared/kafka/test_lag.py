@@ -139,6 +139,17 @@ async def test_a_partition_that_was_elsewhere_brings_no_old_times_back(gauges: G
     assert (gauges.records(P0), gauges.seconds) == (3, 0)
 
 
+async def test_a_partition_whose_first_record_never_comes_is_behind_since_it_was_seen(gauges: Gauges) -> None:
+    gauges.consumer.ends[P0], gauges.consumer.positions[P0] = 10, 0
+    await gauges.refresh()
+    assert (gauges.records(P0), gauges.seconds) == (10, 0)
+
+    gauges.clock.now += 60_000
+    await gauges.refresh()
+
+    assert gauges.seconds == 60
+
+
 async def test_a_clock_that_is_behind_the_broker_s_shows_no_negative_lag(gauges: Gauges) -> None:
     gauges.consumer.ends[P0] = 10
     gauges.offsets.finish(P0, 5, gauges.clock() + 5_000)
