@@ -52,4 +52,4 @@ lock: $(INSTALLED) ## Pin every dependency again, with hashes and without addres
 		--all-extras --prerelease if-necessary-or-explicit --upgrade --quiet --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .lesson-progress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .lesson-progress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -67,7 +67,10 @@ class Target:
             return self.token
         if self.identity is not None:
             return self.identity.mint("operator", operator=True)
-        raise OperatorError("an operator's token is needed: give --token, or set LESSON_PROGRESS_TOKEN")
+        raise OperatorError(
+            "an operator's token is needed: start a system in this folder with `lesson-progress up`, or for your own "
+            "give --token or set LESSON_PROGRESS_TOKEN"
+        )
 
     def learner_token(self, user_id: str) -> str:
         """A token of this learner, made with the development key.
@@ -76,7 +79,10 @@ class Target:
             OperatorError: this system has no development key.
         """
         if self.identity is None:
-            raise OperatorError("this system's tokens come from its own issuer: give the learner's token with --token")
+            raise OperatorError(
+                "there is no development key to make a learner's token with: start a system in this folder with "
+                "`lesson-progress up`, or for your own give the learner's token with --token"
+            )
         return self.identity.mint(user_id, lifetime_seconds=12 * 3600)
 
     @asynccontextmanager

@@ -46,7 +46,7 @@ def recalculate(
     if as_json:
         print_json({"requested": course})
     else:
-        typer.echo(f"every enrollment of {course} will be recalculated")
+        typer.echo(f"asked to recalculate every enrollment of {course}, if there is such a course")
 
 
 @certificates.command()

@@ -46,9 +46,11 @@ async def _up(kind: StackKind, directory: Path | None, data: Path | None) -> Non
     ):
         if dataset is not None:
             await import_platform(from_environment(stack.environment), dataset.platform, out)
+            out.print(f"imported {data}", soft_wrap=True)
         note(stack.environment)
         _show(stack, out)
         await _interrupted()
+        out.print("stopping")
 
 
 def _show(stack: "RunningStack", out: "Console") -> None:

@@ -21,9 +21,10 @@ def show(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(topic) for topic in TOPICS.values()])
         return
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("topic", "key", "types", "producers", "consumers", "partitions", "purpose")
+    headings = ("topic", "key", "types", "producers", "consumers", "partitions", "purpose")
+    table = Table(*(Column(heading, overflow="fold") for heading in headings))
     for t in TOPICS.values():
         types, producers, consumers = ("\n".join(names) for names in (t.types, t.producers, t.consumers))
         table.add_row(t.name, t.key, types, producers, consumers, str(t.partitions), t.purpose)
