@@ -26,7 +26,7 @@ demo: $(INSTALLED) ## Replay one course of real learners on a system of its own 
 	lesson-progress demo $(if $(REPORT),--report $(REPORT))
 
 test: $(INSTALLED) ## Everything that runs on the embedded stack
-	pytest -q -n 2 --dist loadfile --stack embedded -m "not real and not bench"
+	pytest -q -n 2 --dist loadfile --stack embedded -m "not real and not containers and not bench"
 
 test-real: $(INSTALLED) ## The same suites and more on Apache Kafka and the Rust database server
 	pytest -q --stack kafka -m "not bench" tests/integration tests/e2e
