@@ -10,3 +10,4 @@ class LessonComplete(Message):
 
     TYPE: ClassVar[str] = "lesson.complete.v1"
     lesson_id: Id
+    """The lesson that was finished."""

@@ -12,6 +12,7 @@ class ProgressRecalculate(Message):
 
     TYPE: ClassVar[str] = "progress.recalculate.v1"
     enrollment_id: Id
+    """The enrollment; the record's key."""
 
 
 class CourseChanged(Message):
@@ -19,6 +20,7 @@ class CourseChanged(Message):
 
     TYPE: ClassVar[str] = "course.changed.v1"
     course_id: Id
+    """The course; the record's key."""
 
 
 class CertificateGenerate(Message):
@@ -26,6 +28,7 @@ class CertificateGenerate(Message):
 
     TYPE: ClassVar[str] = "certificate.generate.v1"
     enrollment_id: Id
+    """The enrollment whose certificate it is; the record's key."""
 
 
 class CertificateRevoke(Message):
@@ -33,4 +36,6 @@ class CertificateRevoke(Message):
 
     TYPE: ClassVar[str] = "certificate.revoke.v1"
     enrollment_id: Id
+    """The enrollment whose certificate it is; the record's key."""
     reason: Annotated[str, StringConstraints(max_length=500)] | None = None
+    """Why, kept with the certificate: at most 500 characters; may be left out."""

@@ -10,11 +10,17 @@ class LessonCompleted(Message):
 
     TYPE: ClassVar[str] = "lesson.completed.v1"
     progress_id: Id
+    """The one record of this learner and this lesson; the same for every repetition."""
     user_id: Id
+    """The learner, as the token said."""
     lesson_id: Id
+    """The lesson that was finished."""
     course_id: Id
+    """The lesson's course."""
     enrollment_id: Id
+    """The learner's enrollment in the course; the record's key."""
     completed_at: EpochMillis
+    """When the broker took the first command, in Unix epoch milliseconds."""
 
 
 class LessonMarked(Message):
@@ -22,9 +28,14 @@ class LessonMarked(Message):
 
     TYPE: ClassVar[str] = "lesson.marked.v1"
     progress_id: Id
+    """The one record of this learner and this lesson; the same for every repetition."""
     lesson_id: Id
+    """The lesson that was finished."""
     course_id: Id
+    """The lesson's course."""
     enrollment_id: Id
+    """The learner's enrollment in the course."""
     completed_at: EpochMillis
-    #: A record existed when this copy was handled (advisory).
+    """When the broker took the first command, in Unix epoch milliseconds; the same for every repetition."""
     already_completed: bool
+    """A record existed when this copy was handled (advisory)."""

@@ -11,8 +11,11 @@ class CommandRejected(Message):
 
     TYPE: ClassVar[str] = "command.rejected.v1"
     code: int
+    """Why, as the HTTP status that says the same."""
     reason: str
+    """Why, as a sentence in English; it does not change within a major version."""
     lesson_id: str | None = None
+    """The lesson of a refused `lesson.complete.v1`; left out where it is not known."""
 
     def to_json(self) -> bytes:
         """The value bytes; `lessonId` is left out where it is not known."""

@@ -1,15 +1,26 @@
 """The values every message is made of: ids, moments, and the strict base of all messages."""
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 #: 1-255 Unicode scalar values without control characters; lone surrogates cannot be UTF-8 and fail before.
-Id = Annotated[str, StringConstraints(pattern=r"^[^\p{Cc}]{1,255}$")]
+Id = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\p{Cc}]{1,255}$"),
+    # The same in words that the regular expressions of every language know.
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f-\x9f]+$"}),
+]
 
 #: Unix epoch milliseconds. The upper bound is the year 9999, the last one RFC 3339 can write.
 EpochMillis = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+
+
+def _without_derived_titles(schema: dict[str, Any]) -> None:
+    """A field has its name and its description; pydantic's title for it is the name once more, misspelt."""
+    for described in schema.get("properties", {}).values():
+        described.pop("title", None)
 
 
 class Message(BaseModel):
@@ -22,6 +33,9 @@ class Message(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
+        # What a field means stands under it, and from there goes into the schemas.
+        use_attribute_docstrings=True,
+        json_schema_extra=_without_derived_titles,
     )
 
     #: The CloudEvents type, major version included.
