@@ -1,5 +1,6 @@
 """The composition root of certificates: the one place where adapters meet handlers; tests call it too."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -21,6 +22,9 @@ from shared.kafka.assembly import KafkaSide
 from shared.resources import Resources
 from shared.service import Service
 
+#: Completions of how long ago are looked at (ms): longer than any topic keeps what still leads to a certificate.
+_RECENT_MS = 30 * 24 * 3_600_000
+
 __all__ = ["Settings", "build_app"]
 
 
@@ -40,6 +44,7 @@ def build_app(
     """
     own = settings.certificates
     registry = registry or CollectorRegistry()
+    metrics = CertificateMetrics(registry)
     resources = Resources("certificates", settings, clock)
     links = Links(settings.public_url)
     mongo_store = MongoStore(resources.db, settings.mongo)
@@ -58,7 +63,7 @@ def build_app(
         settings=settings.kafka,
         batch_size=own.batch_size,
         accepts=ACCEPTS,
-        handler=CertificateMessages(issuer, store, links, CertificateMetrics(registry), clock),
+        handler=CertificateMessages(issuer, store, links, metrics, clock),
         observer=lambda *_: None,
         verifier=resources.verifier,
         clock=clock,
@@ -70,6 +75,7 @@ def build_app(
     http.include_router(router(store, links))
     resources.serve_operations(http, kafka=kafka, registry=registry)
     background: list[Callable[[], Awaitable[None]]] = [kafka.watch_lag, resources.watch_keys]
+    background.append(partial(_count_uncertified, store, metrics, clock, seconds=own.uncertified_seconds))
     if own.email.enabled:
         background.append(partial(send_emails, store, email or Mailing(own.email, clock), clock))
     service = Service(
@@ -81,3 +87,10 @@ def build_app(
         background=background,
     )
     return service
+
+
+async def _count_uncertified(store: Store, metrics: CertificateMetrics, clock: Clock, *, seconds: float) -> None:
+    """Show how many completed enrollments wait for their certificate, and wait until the next time."""
+    now = clock()
+    metrics.uncertified(await store.uncertified(now - _RECENT_MS), now=now)
+    await asyncio.sleep(seconds)

@@ -44,6 +44,9 @@ class CertificateStore(Protocol):
     async def certificate(self, certificate_id: str) -> Certificate | None:
         """One certificate."""
 
+    async def uncertified(self, since: int) -> Sequence[int]:
+        """When those were completed (epoch ms), from `since` on, whose certificate was neither issued nor revoked."""
+
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         """Count one more attempt of each."""
 

@@ -30,6 +30,9 @@ class CertificatesSettings(Block):
     )
     render_workers: int = Field(1, ge=1, le=64, description="processes that typeset")
     fonts: Path | None = Field(None, description="a folder of fonts for what the built-in ones do not show")
+    uncertified_seconds: float = Field(
+        60.0, gt=0, description="how often completed enrollments without a certificate are counted (s)"
+    )
     email: EmailSettings = EmailSettings()
 
 

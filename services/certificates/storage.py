@@ -21,6 +21,9 @@ _CERTIFICATES = "certificates"
 _NOTIFICATIONS = "notifications"
 #: The bytes a chunk of a GridFS file holds (GridFS specification); our PDFs have one.
 _CHUNK_BYTES = 255 * 1024
+#: Enrollments compared with their certificates at once.
+_PAGE = 1000
+_SETTLED = {"status": {"$in": ["issued", "revoked"]}}
 
 #: Fields of the domain and their names in the documents.
 _CERTIFICATE = {
@@ -117,6 +120,21 @@ class MongoStore:
         with translated():
             document = await self._certificates.find_one({"_id": certificate_id})
         return None if document is None else _certificate(document)
+
+    async def uncertified(self, since: int) -> Sequence[int]:
+        """When those were completed, from `since` on, whose certificate was neither issued nor revoked.
+
+        Read in this order, a certificate that is issued meanwhile counts, and nobody is reported too early.
+        """
+        recent = self._db["enrollments"].find({"completedAt": {"$gte": since}}, {"completedAt": 1}, batch_size=_PAGE)
+        waiting: list[int] = []
+        with translated():
+            while page := await recent.to_list(_PAGE):
+                ids = [d["_id"] for d in page]
+                found = await self._batches.find(_CERTIFICATES, "enrollmentId", ids, ("enrollmentId",), where=_SETTLED)
+                settled = {d["enrollmentId"] for d in found}
+                waiting.extend(int(d["completedAt"]) for d in page if d["_id"] not in settled)
+        return waiting
 
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         """Count one more attempt of each."""

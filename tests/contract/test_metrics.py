@@ -32,6 +32,8 @@ OF_A_SERVICE: dict[str, dict[str, tuple[str, set[str]]]] = {
     },
     "certificates": {
         "lesson_progress_certificates": ("counter", {"outcome"}),
+        "lesson_progress_uncertified_enrollments": ("gauge", set()),
+        "lesson_progress_uncertified_seconds": ("gauge", set()),
         "lesson_progress_propagation_seconds": ("histogram", {"stage"}),
     },
 }

@@ -95,6 +95,12 @@ class FakeCertificateStore:
         await self._begin("certificate")
         return next((c for c in self.stored.values() if c.certificate_id == certificate_id), None)
 
+    async def uncertified(self, since: int) -> Sequence[int]:
+        await self._begin("uncertified")
+        settled = {key for key, certificate in self.stored.items() if certificate.status in {"issued", "revoked"}}
+        completed = {key: at for key, (_, _, at) in self.enrolled.items() if at is not None and at >= since}
+        return [at for key, at in completed.items() if key not in settled]
+
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         await self._begin("begin_again")
         for key, certificate in self.stored.items():

@@ -1,9 +1,11 @@
 """The room put together: a real page from a completed course, e-mails where they are wanted, nothing read at import."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.certificates import delivery
 from services.certificates.app import build_app
@@ -15,7 +17,7 @@ from services.certificates.settings import CertificatesSettings, EmailSettings, 
 from shared.errors import Fatal
 from tests.support.certificate_page import words
 from tests.support.fakes_certificates import FakeCertificateStore, FakeMailServer, FakeTypesetter
-from tests.support.issuer import NOW
+from tests.support.issuer import DAY, NOW
 from tests.support.key_set import FakeClock
 
 LINKS = Links("https://learn.example.org")
@@ -94,6 +96,29 @@ async def test_emails_are_looked_after_in_the_background_where_they_are_wanted(
         await work()
 
     assert server.accepted == ([("n-1", "ada@example.org")] if enabled else [])
+
+
+async def test_who_completed_and_waits_for_a_certificate_is_counted_in_the_background(
+    store: FakeCertificateStore, clock: FakeClock
+) -> None:
+    registry = CollectorRegistry()
+    settings = Settings(certificates=CertificatesSettings(uncertified_seconds=0.001))
+    service = build_app(settings, store=store, renderer=FakeTypesetter(), clock=clock, registry=registry)
+    [count] = [work for work in service.background if isinstance(work, partial)]
+
+    def waiting() -> tuple[float | None, ...]:
+        names = ("lesson_progress_uncertified_enrollments", "lesson_progress_uncertified_seconds")
+        return tuple(registry.get_sample_value(name) for name in names)
+
+    assert waiting() == (0, 0)
+    await store.enroll("enrollment-2", "learner-1", "course-1", completed_at=NOW - 90_000)
+    await store.enroll("enrollment-3", "learner-1", "course-1", completed_at=NOW - 31 * DAY)
+    await count()
+    assert waiting() == (2, 90)
+
+    await CertificateIssuer(store, FakeTypesetter(), LINKS, clock, new_certificate_id).issue(["enrollment-2"])
+    await count()
+    assert waiting() == (1, 0)
 
 
 async def test_an_email_says_what_the_notification_says_under_an_id_of_the_sender_s_domain(

@@ -79,6 +79,20 @@ async def test_a_certificate_comes_back_as_it_was_stored(world: World) -> None:
     assert await world.store.certificate("unknown") is None
 
 
+async def test_those_completed_since_then_wait_for_a_certificate_until_it_is_issued_or_revoked(world: World) -> None:
+    enrollments = {"issued": NOW, "revoked": NOW, "failed": NOW + 1, "pending": NOW + 2, "none": NOW + 3}
+    for enrollment_id, at in {**enrollments, "long ago": NOW - 1, "not completed": None}.items():
+        await world.platform.enroll(enrollment_id, enrollment_id, "course-1", completed_at=at)
+    of = {key: replace(PENDING, certificate_id=f"c-{key}", enrollment_id=key) for key in enrollments if key != "none"}
+    of["issued"] = of["issued"].issued(NOW)
+    of["revoked"] = of["revoked"].revoked(Revocation(NOW, None))
+    of["failed"] = of["failed"].failed("glyph_missing")
+    await world.store.claim(list(of.values()))
+
+    assert sorted(await world.store.uncertified(NOW)) == [NOW + 1, NOW + 2, NOW + 3]
+    assert await world.store.uncertified(NOW + 4) == []
+
+
 async def test_attempts_are_counted(world: World) -> None:
     await world.store.claim(numbered(3))
 
