@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import importing, learning, repair, replaying, system, topics
+from ops.commands import identity, importing, learning, repair, replaying, system, topics
 from ops.errors import OperatorError
 from ops.failures import sentence_of
 
@@ -26,6 +26,7 @@ app.command("replay")(replaying.replay_command)
 app.command("import")(importing.import_command)
 app.command("complete")(learning.complete)
 app.command("token")(learning.token_command)
+app.command("identity")(identity.identity)
 app.command("recalculate")(repair.recalculate)
 app.command("audit")(repair.audit)
 app.add_typer(topics.topics, name="topics")

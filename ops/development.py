@@ -63,6 +63,12 @@ class DevelopmentIdentity:
         _write(directory / KEY_SET_FILE, {"keys": [key.as_dict(private=False)]}, mode=0o644)
         return cls(key, directory / KEY_SET_FILE, clock)
 
+    def publish(self, directory: Path) -> Path:
+        """Write the key set into another directory, for those who must not see the private key; answers its path."""
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory / KEY_SET_FILE, orjson.loads(self.key_set.read_bytes()), mode=0o644)
+        return directory / KEY_SET_FILE
+
     def mint(
         self, sub: str, *, operator: bool = False, lifetime_seconds: int = 3600, issued_at: int | None = None
     ) -> str:

@@ -5,12 +5,12 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
 from ops.errors import OperatorError
 from ops.failures import broker_named
 from ops.target import Target
 from shared.contracts.topics import consumed_by
+from shared.kafka.connection import BrokerAway, client_options, connected
 
 
 class GroupOffsets:
@@ -18,17 +18,18 @@ class GroupOffsets:
 
     def __init__(self, target: Target) -> None:
         self._servers = target.bootstrap_servers
-        servers = self._servers.split(",")
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=servers)
+        self._settings = target.settings.kafka
+        options = client_options(self._settings)
+        self._admin = AIOKafkaAdminClient(**options)
+        self._consumer = AIOKafkaConsumer(**options)
 
     async def __aenter__(self) -> Self:
         try:
-            await self._admin.start()
-            await self._consumer.start()
+            await connected(self._admin, self._settings)
+            await connected(self._consumer, self._settings)
         except BaseException as failure:  # Ctrl-C too: what was opened is closed
             await self.__aexit__()
-            if isinstance(failure, KafkaError):
+            if isinstance(failure, BrokerAway):
                 raise OperatorError("no broker answers; is the system up?") from failure
             raise
         return self

@@ -125,10 +125,11 @@ class Target:
             OperatorError: no broker answers, or it fails in the block.
         """
         from shared.kafka.assembly import make_producer
+        from shared.kafka.connection import connected
 
         producer = make_producer(self.settings.kafka, client_id="lesson-progress-ops")
         try:
-            await _or_say(producer.start(), self._no_broker())
+            await _or_say(connected(producer, self.settings.kafka), self._no_broker())
             with broker_named(self.bootstrap_servers):
                 yield producer
         finally:
@@ -143,16 +144,18 @@ class Target:
         """
         from aiokafka import AIOKafkaConsumer
 
+        from shared.kafka.connection import client_options, connected
+
         consumer = AIOKafkaConsumer(
             *topics,
-            bootstrap_servers=self.bootstrap_servers.split(","),
+            **client_options(self.settings.kafka),
             auto_offset_reset="latest",
             enable_auto_commit=False,
             fetch_max_wait_ms=self.settings.kafka.fetch_max_wait_ms,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         try:
-            await _or_say(consumer.start(), self._no_broker())
+            await _or_say(connected(consumer, self.settings.kafka), self._no_broker())
             with broker_named(self.bootstrap_servers):
                 await consumer.seek_to_end()
                 for partition in consumer.assignment():

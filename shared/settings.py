@@ -1,9 +1,9 @@
 """The settings every service has, and how they are read: environment variables, frozen, listed on demand."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "LESSON_PROGRESS_"
@@ -28,6 +28,39 @@ class KafkaSettings(Block):
     session_timeout_ms: int = Field(
         30_000, ge=1_000, description="how long a silent consumer keeps its partitions (ms)"
     )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="encrypted (SSL), with a password (SASL), both, or neither"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="how the password is proved"
+    )
+    username: str = Field("", description="whom to log in as, with SASL")
+    password: SecretStr = Field(SecretStr(""), description="the password to log in with")
+    ca_file: str | None = Field(
+        None, description="the authority that signed the brokers' certificates (PEM; None: the system's)"
+    )
+    certificate_file: str | None = Field(None, description="our own certificate, where brokers ask for one (PEM)")
+    key_file: str | None = Field(None, description="its private key (PEM)")
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections use TLS."""
+        return self.security_protocol in {"SSL", "SASL_SSL"}
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether connections prove who we are with a password."""
+        return self.security_protocol.startswith("SASL")
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.authenticated and not (self.username and self.password.get_secret_value()):
+            raise ValueError(f"{self.security_protocol} needs USERNAME and PASSWORD")
+        if self.key_file is not None and self.certificate_file is None:
+            raise ValueError("KEY_FILE needs CERTIFICATE_FILE")
+        if not self.encrypted and (self.ca_file or self.certificate_file):
+            raise ValueError(f"{self.security_protocol} is not encrypted: set SECURITY_PROTOCOL to SSL or SASL_SSL")
+        return self
 
 
 class MongoSettings(Block):

@@ -1,18 +1,33 @@
-"""`topics`: show the cards, create what is missing, check for drift."""
+"""`topics`: the cards, what differs from them, and making it so; who needs which rights."""
 
-from dataclasses import asdict
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.commands.options import JsonOption, console, print_json, run
 from ops.errors import OperatorError
-from shared.contracts.topics import TOPICS, reply_topic
+from shared.contracts.topics import TOPICS, Topic, reply_topic
+
+if TYPE_CHECKING:
+    from shared.kafka.provisioning import Applied, Drift
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
 
 topics = typer.Typer(help="The topics, from their cards.", no_args_is_help=True)
+
+RepliesOption = Annotated[
+    list[str] | None, typer.Option("--reply", help="The private reply topic of this gateway too; can be repeated.")
+]
+PartitionsOption = Annotated[
+    list[str] | None,
+    typer.Option("--partitions", metavar="TOPIC=N", help="More partitions than the card says; can be repeated."),
+]
+ReplicationOption = Annotated[
+    int | None, typer.Option(min=1, max=9, help="Replicas of each partition (default: as they are; 1 for new topics).")
+]
 
 
 @topics.command()
@@ -33,20 +48,16 @@ def show(as_json: JsonOption = False) -> None:
 
 @topics.command()
 def create(
-    reply: Annotated[str | None, typer.Option(help="A private reply topic for this gateway instead.")] = None,
+    reply: Annotated[list[str] | None, typer.Option(help="Only the private reply topic of this gateway.")] = None,
     replication: Annotated[int, typer.Option(min=1, max=9, help="Replicas of each partition.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Create the topics that are missing."""
+    """Create the topics that are missing, and change no other."""
     from ops.target import current
     from shared.kafka.provisioning import create_missing
 
-    try:
-        wanted = [reply_topic(reply)] if reply else list(TOPICS.values())
-    except ValueError as problem:
-        raise OperatorError(str(problem)) from None
-    servers = current().bootstrap_servers
-    step = create_missing(servers, replication_factor=replication, topics=wanted)
+    wanted = _replies(reply) or list(TOPICS.values())
+    step = create_missing(current().settings.kafka, replication_factor=replication, topics=wanted)
     created = run(step, interrupted="topics that were created stay; the same command creates the others")
     if as_json:
         print_json(created)
@@ -55,16 +66,97 @@ def create(
 
 
 @topics.command()
-def check(as_json: JsonOption = False) -> None:
-    """Compare the broker's topics with their cards; ends with exit code 1 when they differ."""
+def diff(
+    reply: RepliesOption = None,
+    partitions: PartitionsOption = None,
+    replication: ReplicationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how the broker's topics differ from their cards; ends with exit code 1 when they do."""
     from ops.target import current
     from shared.kafka.provisioning import drift
 
-    differences = run(drift(current().bootstrap_servers), interrupted="nothing was changed")
+    step = drift(current().settings.kafka, topics=_wanted(reply, partitions), replicas=replication)
+    differences = run(step, interrupted="nothing was changed")
     if as_json:
         print_json([asdict(d) for d in differences])
     for d in differences if not as_json else ():
-        typer.echo(f"{d.topic}: {d.setting} is {d.found}, the card says {d.expected}")
+        typer.echo(d.sentence)
     if differences:
-        raise OperatorError(f"{len(differences)} differences between the topics and their cards")
+        count = "1 difference" if len(differences) == 1 else f"{len(differences)} differences"
+        raise OperatorError(f"{count} between the topics and their cards; `lesson-progress topics apply` mends them")
     console().print("The topics are as their cards say.")
+
+
+@topics.command()
+def apply(
+    reply: RepliesOption = None,
+    partitions: PartitionsOption = None,
+    replication: ReplicationOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the topics as their cards say: create, add partitions, alter. `diff` says before what it would do.
+
+    Nothing is ever taken away: a topic with more partitions than wanted is refused, and then nothing is changed.
+    """
+    from ops.target import current
+    from shared.kafka.provisioning import CannotApply
+    from shared.kafka.provisioning import apply as applied_to
+
+    step = applied_to(current().settings.kafka, topics=_wanted(reply, partitions), replicas=replication)
+    try:
+        done = run(step, interrupted="what was changed stays; the same command changes the rest")
+    except CannotApply as refusal:
+        raise OperatorError(f"nothing was changed: {refusal}") from None
+    if as_json:
+        print_json({"created": done.created, "changed": [asdict(d) for d in done.changed]})
+    else:
+        _say(done)
+
+
+@topics.command()
+def rights(
+    gateway: Annotated[list[str] | None, typer.Option(help="A gateway's principal; can be repeated.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the script that gives every principal its rights on the broker (kafka-acls.sh)."""
+    from ops.rights import rights as all_rights
+    from ops.rights import script
+
+    try:
+        if as_json:
+            print_json([asdict(right) for right in all_rights(gateway or ())])
+        else:
+            typer.echo(script(gateway or ()), nl=False)
+    except ValueError as problem:
+        raise OperatorError(str(problem)) from None
+
+
+def _wanted(reply: Sequence[str] | None, partitions: Sequence[str] | None) -> list[Topic]:
+    cards = {topic.name: topic for topic in (*TOPICS.values(), *_replies(reply))}
+    for said in partitions or ():
+        name, _, count = said.rpartition("=")
+        if name not in cards or not count.isdecimal() or int(count) < 1:
+            raise OperatorError(f"{said!r} is not TOPIC=N: one of our topics and how many partitions it has")
+        cards[name] = replace(cards[name], partitions=int(count))
+    return list(cards.values())
+
+
+def _replies(gateways: Sequence[str] | None) -> list[Topic]:
+    try:
+        return [reply_topic(gateway) for gateway in gateways or ()]
+    except ValueError as problem:
+        raise OperatorError(str(problem)) from None
+
+
+def _say(done: "Applied") -> None:
+    for name in done.created:
+        typer.echo(f"{name}: created")
+    for change in done.changed:
+        typer.echo(_change(change))
+    if not (done.created or done.changed):
+        typer.echo("nothing to do: the topics are as their cards say")
+
+
+def _change(change: "Drift") -> str:
+    return f"{change.topic}: {change.setting} is {change.expected} now, was {change.found}"

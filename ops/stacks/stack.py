@@ -18,7 +18,7 @@ from ops.stacks.running import RunningStack
 from shared.contracts.topics import SERVICES
 from shared.errors import Transient
 from shared.kafka.provisioning import create_missing
-from shared.settings import PREFIX
+from shared.settings import PREFIX, KafkaSettings
 
 #: How long a service may take to finish what it has taken, and the broker and the database to close, in seconds.
 _GRACE_SECONDS = 10.0
@@ -106,7 +106,7 @@ async def _start_backend(kind: StackKind, home: Home, programs: Programs, ports:
 
 async def _provision(backend: Backend, tell: Callable[[str], None]) -> None:
     try:
-        created = await create_missing(backend.bootstrap_servers, replication_factor=1)
+        created = await create_missing(KafkaSettings(bootstrap_servers=backend.bootstrap_servers))
     except Transient as failure:
         raise StackError(f"{backend.parts.broker} did not create the topics: {failure}") from failure
     tell(f"{len(created)} topics created")

@@ -76,7 +76,14 @@ def build_app(
         http_settings=own.http,
         resources=(lambda: resources.database(mongo_store.prepare), resources.keys),
         consuming=kafka,
-        background=(kafka.watch_lag, resources.watch_keys, sweeps.run, watch.completion_ratios, watch.drift),
+        background=(
+            kafka.watch_lag,
+            kafka.watch_connection,
+            resources.watch_keys,
+            sweeps.run,
+            watch.completion_ratios,
+            watch.drift,
+        ),
     )
     return service
 

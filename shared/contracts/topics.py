@@ -236,3 +236,8 @@ def reply_topic(gateway: str) -> Topic:
 def consumed_by(service: str) -> tuple[str, ...]:
     """The topics a service reads, its replays included."""
     return tuple(t.name for t in TOPICS.values() if service in t.consumers)
+
+
+def published_by(service: str) -> tuple[str, ...]:
+    """The topics a service cannot work without: its events and its dead letters. Replies are best effort."""
+    return tuple(t.name for t in TOPICS.values() if service in t.producers and not is_reply_topic(t.name))

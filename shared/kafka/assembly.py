@@ -13,14 +13,14 @@ from shared.contracts.topics import DEAD_LETTER_BYTES, consumed_by
 from shared.errors import Fatal, Transient
 from shared.identity import TokenVerifier
 from shared.kafka.admission import Admission
+from shared.kafka.connection import BrokerAway, client_options, connected, reason_of, refused_at_the_door
 from shared.kafka.consume import ConsumeLoop, Handler
 from shared.kafka.lag import Lag
 from shared.kafka.metrics import LoopMetrics
 from shared.kafka.offsets import Offsets
 from shared.kafka.produce import Publisher
-from shared.kafka.provisioning import check_consumed
+from shared.kafka.provisioning import check_topics
 from shared.kafka.records import Accepts
-from shared.kafka.refusals import refusal_for_good
 from shared.kafka.replies import Replier
 from shared.kafka.retries import Breaker, Retries
 from shared.kafka.settle import Observer, Settlement
@@ -28,11 +28,8 @@ from shared.kafka.subscription import Subscription
 from shared.settings import KafkaSettings
 
 _LAG_SECONDS = 1.0
+_CONNECTION_SECONDS = 10.0
 _REPLIES_LAST_SECONDS = 1.0
-
-
-class BrokerAway(Transient):
-    """No broker answers."""
 
 
 def make_producer(settings: KafkaSettings, *, client_id: str) -> AIOKafkaProducer:
@@ -41,7 +38,6 @@ def make_producer(settings: KafkaSettings, *, client_id: str) -> AIOKafkaProduce
     Not the idempotent one: consumers are idempotent already, and aiokafka's can stop for good after broker trouble.
     """
     return AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers.split(","),
         client_id=client_id,
         acks="all",
         enable_idempotence=False,
@@ -49,6 +45,7 @@ def make_producer(settings: KafkaSettings, *, client_id: str) -> AIOKafkaProduce
         max_batch_size=256 * 1024,
         metadata_max_age_ms=30_000,
         request_timeout_ms=20_000,
+        **client_options(settings),
     )
 
 
@@ -118,10 +115,7 @@ class KafkaSide:
             Fatal: a topic is missing or wrong, or the broker refuses this service.
             Transient: the broker is away.
         """
-        topics = consumed_by(self._service)
-        await check_consumed(
-            self._settings.bootstrap_servers, topics, require_log_append_time=self._settings.require_log_append_time
-        )
+        await check_topics(self._settings, self._service)
         self._producer = await self._started_producer()
         self._replier = Replier(
             self._producer,
@@ -131,7 +125,7 @@ class KafkaSide:
         )
         subscription = Subscription(
             service=self._service,
-            topics=topics,
+            topics=consumed_by(self._service),
             batch_size=self._batch_size,
             settings=self._settings,
             loop=self._loop(self._producer, self._replier),
@@ -148,7 +142,7 @@ class KafkaSide:
             finally:
                 await self._producer.stop()
             if isinstance(failure, KafkaError):
-                raise _named(failure, f"the group cannot be joined: {type(failure).__name__}") from failure
+                raise await reason_of(failure, self._settings) from failure
             raise
         self._subscription = subscription
 
@@ -167,6 +161,23 @@ class KafkaSide:
         finally:
             if self._producer is not None:
                 await self._producer.stop()
+
+    async def watch_connection(self) -> None:
+        """Look for the broker, once; to be repeated in the background.
+
+        The clients connect again by themselves, in silence, also when they are no longer let in.
+
+        Raises:
+            Fatal: the broker no longer lets us in.
+            Transient: it is away.
+        """
+        await asyncio.sleep(_CONNECTION_SECONDS)
+        try:
+            await self._existing_topics()
+        except BrokerAway:
+            if refusal := await refused_at_the_door(self._settings):
+                raise refusal from None
+            raise
 
     async def watch_lag(self) -> None:
         """Refresh the lag gauges, once; to be repeated in the background."""
@@ -200,11 +211,9 @@ class KafkaSide:
     async def _started_producer(self) -> AIOKafkaProducer:
         producer = make_producer(self._settings, client_id=f"lesson-progress-{self._service}")
         try:
-            await producer.start()
-        except BaseException as failure:
+            await connected(producer, self._settings)
+        except BaseException:
             await producer.stop()
-            if isinstance(failure, KafkaError):
-                raise _named(failure, f"no broker answers at {self._settings.bootstrap_servers}") from failure
             raise
         return producer
 
@@ -216,10 +225,6 @@ class KafkaSide:
         except KafkaError as failure:
             raise BrokerAway("the broker does not answer") from failure
         return set(metadata.topics())
-
-
-def _named(failure: KafkaError, away: str) -> Fatal | BrokerAway:
-    return refusal_for_good(failure) or BrokerAway(away)
 
 
 class BreakerOpen(Transient):

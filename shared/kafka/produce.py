@@ -10,6 +10,7 @@ from shared.errors import Permanent, Transient
 from shared.kafka.batches import Outgoing, Producer, Shipment
 from shared.kafka.deadletter import DeadLetter
 from shared.kafka.records import Event
+from shared.kafka.refusals import refusal_for_good
 
 
 class OutputTooLarge(Permanent):
@@ -35,19 +36,29 @@ class Publisher:
         self._source = f"/services/{service}"
 
     async def publish(self, publications: Sequence[Publication]) -> list[Exception | None]:
-        """Publish all and wait for every acknowledgement; answers one failure or None for each."""
+        """Publish all and wait for every acknowledgement; answers one failure or None for each.
+
+        Raises:
+            Fatal: the broker refuses us for good; nothing of the batch may be taken for finished.
+        """
         return await self._send([self._message(publication) for publication in publications])
 
     async def bury(self, topic: str, letters: Sequence[DeadLetter]) -> list[Exception | None]:
         """Publish dead letters and wait for every acknowledgement; answers one failure or None for each.
 
         Keys do not place them: nothing is promised about their order.
+
+        Raises:
+            Fatal: the broker refuses us for good.
         """
         return await self._send([Outgoing(topic, letter.key, letter.value, letter.headers) for letter in letters])
 
     async def _send(self, messages: Sequence[Outgoing]) -> list[Exception | None]:
         shipment = Shipment(messages)
         await shipment.send(self._producer)
+        for failure in shipment.failures:
+            if isinstance(failure, KafkaError) and (refusal := refusal_for_good(failure)):
+                raise refusal from failure
         return [_named(failure) for failure in shipment.failures]
 
     def _message(self, publication: Publication) -> Outgoing:

@@ -20,6 +20,7 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from prometheus_client import CollectorRegistry
 
 from shared.errors import Fatal
+from shared.kafka.connection import client_options
 from shared.kafka.consume import ConsumeLoop
 from shared.kafka.decoding import accept_any_header_name
 from shared.kafka.fetching import IsolatingConsumer
@@ -77,6 +78,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             logger=None,
         )
         self._broker.refused = self._on_refusal
+        self._broker.connection = client_options(settings)
         self._subscriber = self._broker.subscriber(
             *topics,
             batch=True,
@@ -198,10 +200,14 @@ def _report_end(committing: asyncio.Task[None]) -> None:
 
 class _Broker(KafkaBroker):
     refused: Callable[[KafkaError], None]
+    #: Put in place of what the library makes of its own security settings.
+    connection: dict[str, Any]
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         options: dict[str, Any] = (await super()._connect()).keywords  # type: ignore[attr-defined]
-        self.config.broker_config.builder = partial(IsolatingConsumer, refused=self.refused, **options)
+        self.config.broker_config.builder = partial(
+            IsolatingConsumer, refused=self.refused, **{**options, **self.connection}
+        )
         return self.config.broker_config.builder
 
 

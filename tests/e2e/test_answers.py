@@ -39,7 +39,7 @@ async def test_a_gateway_with_a_private_reply_topic_is_answered_there(
     gateway: Gateway, campus: Campus, system: System
 ) -> None:
     topic = reply_topic("test-gateway")
-    await create_missing(system.stack.bootstrap_servers, topics=[topic])
+    await create_missing(system.target.settings.kafka, topics=[topic])
     course = await campus.course(1)
     learner = await campus.learner(course)
     async with system.target.reader(topic.name) as replies:

@@ -106,7 +106,7 @@ async def test_topics_are_shown_created_and_checked(system: System) -> None:
     created = await lesson_progress(system, "topics", "create", "--reply", "cli-gateway", "--json")
     again = await lesson_progress(system, "topics", "create", "--reply", "cli-gateway", "--json")
     bad = await lesson_progress(system, "topics", "create", "--reply", "no/slash")
-    checked = await lesson_progress(system, "topics", "check", "--json")
+    checked = await lesson_progress(system, "topics", "diff", "--json")
 
     assert {t["name"] for t in shown.json} >= {"progress.commands", "progress.deadletters"}
     assert created.json == ["progress.replies.cli-gateway"]
@@ -222,7 +222,7 @@ async def test_import_writes_what_is_whole_and_refuses_what_is_broken_with_file_
         (("import", "no-such-folder"), "no-such-folder"),
         (("replay", "no-such-folder"), "no-such-folder"),
         (("recalculate",), "--course"),
-        (("topics", "check"), "no broker answers"),
+        (("topics", "diff"), "no broker answers"),
         (("replay", str(EXAMPLES / "oulad"), "--stack", "external"), "the database does not answer"),
     ],
 )

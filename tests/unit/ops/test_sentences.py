@@ -163,16 +163,18 @@ def test_what_nobody_translated_is_one_sentence_all_the_same(
 def test_topics_that_differ_from_their_cards_are_listed_and_end_with_1(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def drift(_: str) -> list[Drift]:
+    async def drift(*_: object, **__: object) -> list[Drift]:
         return [Drift("progress.commands", "partitions", "6", "1")]
 
     monkeypatch.setattr(provisioning, "drift", drift)
 
-    ended = command("topics", "check")
+    ended = command("topics", "diff")
 
     assert ended.code == 1
     assert ended.out == "progress.commands: partitions is 1, the card says 6\n"
-    assert ended.err == "lesson-progress: 1 differences between the topics and their cards\n"
+    assert ended.err == (
+        "lesson-progress: 1 difference between the topics and their cards; `lesson-progress topics apply` mends them\n"
+    )
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from services.progress.messaging import ACCEPTS
 from shared.errors import Fatal
 from shared.kafka import assembly
-from shared.kafka.assembly import BrokerAway, KafkaSide
+from shared.kafka.assembly import KafkaSide
+from shared.kafka.connection import BrokerAway
 from shared.settings import KafkaSettings
 from tests.support.fakes import FakeVerifier
 from tests.support.key_set import FakeClock
@@ -61,12 +62,12 @@ class Parts:
         async def checked(*_: object, **__: object) -> None:
             """The topics are as they should be."""
 
-        monkeypatch.setattr(assembly, "check_consumed", checked)
+        monkeypatch.setattr(assembly, "check_topics", checked)
         monkeypatch.setattr(assembly, "make_producer", lambda *_, **__: self.producer)
         monkeypatch.setattr(assembly, "Subscription", lambda **_: self.subscription)
         self.side = KafkaSide(
             "progress",
-            settings=KafkaSettings(bootstrap_servers="broker:9092"),
+            settings=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
             batch_size=10,
             accepts=ACCEPTS,
             handler=answering(),
