@@ -1,67 +1,33 @@
 // A gateway: sends commands with a learner's token, and hears the answers on a reply topic of its own.
 
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { Kafka, Partitioners, logLevel } from 'kafkajs';
+import { Partitioners } from 'kafkajs';
+import { readFromNow, within } from './kafka.js';
 
 const COMMANDS = 'progress.commands';
-const PROGRESSED = 'enrollment.progressed';
-
-/** The connection's settings from the environment: nothing but BROKER is needed for a broker without protection. */
-export function connectionFrom(environment) {
-  const protocol = environment.KAFKA_SECURITY_PROTOCOL ?? 'PLAINTEXT';
-  const ca = environment.KAFKA_CA_FILE && [readFileSync(environment.KAFKA_CA_FILE, 'utf8')];
-  return {
-    clientId: `gateway-${environment.GATEWAY}`,
-    brokers: environment.BROKER.split(','),
-    logLevel: logLevel.ERROR,
-    ssl: protocol.endsWith('SSL') ? { ca: ca || undefined } : undefined,
-    sasl: protocol.startsWith('SASL')
-      ? {
-          mechanism: (environment.KAFKA_SASL_MECHANISM ?? 'SCRAM-SHA-512').toLowerCase(),
-          username: environment.KAFKA_USERNAME,
-          password: environment.KAFKA_PASSWORD,
-        }
-      : undefined,
-  };
-}
+const PATIENCE_SECONDS = 30;
 
 export class Gateway {
   #name;
   #replies;
-  #admin;
   #producer;
-  #consumer;
+  #stopReading;
   #waiting = new Map(); // correlation id as hex -> what takes the answer
-  #progressed = new Map(); // enrollment id -> its latest state
-  #watchers = new Set();
 
-  /** @param name the gateway's: its reply topic is progress.replies.<name>, made once by the operator. */
-  constructor(name, connection) {
-    const kafka = new Kafka(connection);
-    this.#name = name;
-    this.#replies = `progress.replies.${name}`;
-    this.#admin = kafka.admin();
-    // The partitioner of the Java client: every client that uses it sends a learner's commands to the same partition.
-    this.#producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
-    // Each running copy of the gateway has a group of its own, because each must hear every answer.
-    this.#consumer = kafka.consumer({ groupId: `${this.#replies}.${randomUUID()}`, maxWaitTimeInMs: 100 });
-  }
-
-  async open() {
-    await Promise.all([this.#admin.connect(), this.#producer.connect(), this.#consumer.connect()]);
-    const topics = [this.#replies, PROGRESSED];
-    // Where the topics end now, before the first command goes out, so that no answer can slip by.
-    const ends = await Promise.all(topics.map((topic) => this.#admin.fetchTopicOffsets(topic)));
-    await this.#consumer.subscribe({ topics });
-    await this.#consumer.run({ autoCommit: false, eachMessage: async (record) => this.#hear(record) });
-    topics.forEach((topic, n) =>
-      ends[n].forEach(({ partition, high }) => this.#consumer.seek({ topic, partition, offset: high })),
-    );
+  /** A gateway of this name: its reply topic is progress.replies.<name>, made once by the operator. */
+  static async open(kafka, name) {
+    const gateway = new Gateway();
+    gateway.#name = name;
+    gateway.#replies = `progress.replies.${name}`;
+    // The partitioner of Kafka's own client: whoever uses it sends a learner's commands to the same partition.
+    gateway.#producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+    await gateway.#producer.connect();
+    gateway.#stopReading = await readFromNow(kafka, gateway.#replies, name, (reply) => gateway.#hear(reply));
+    return gateway;
   }
 
   async close() {
-    await Promise.all([this.#consumer.disconnect(), this.#producer.disconnect(), this.#admin.disconnect()]);
+    await Promise.all([this.#stopReading(), this.#producer.disconnect()]);
   }
 
   /**
@@ -86,47 +52,15 @@ export class Gateway {
     return answer;
   }
 
-  /** Waits until so many lessons of an enrollment are completed; answers its state, as a live screen would show it. */
-  progressed(enrollmentId, completed) {
-    return within(30, `enrollment ${enrollmentId} to have ${completed} completed`, (resolve) => {
-      const look = () => {
-        const state = this.#progressed.get(enrollmentId);
-        if (state?.completed >= completed) {
-          this.#watchers.delete(look);
-          resolve(state);
-        }
-      };
-      this.#watchers.add(look);
-      look();
-    });
-  }
-
   #answerTo(correlationId) {
-    return within(30, 'an answer', (resolve) => this.#waiting.set(correlationId.toString('hex'), resolve));
+    const asked = correlationId.toString('hex');
+    return within(PATIENCE_SECONDS, 'an answer', (resolve) => this.#waiting.set(asked, resolve)).finally(() =>
+      this.#waiting.delete(asked),
+    );
   }
 
-  #hear({ topic, message }) {
-    const data = JSON.parse(message.value.toString());
-    if (topic === PROGRESSED) {
-      const known = this.#progressed.get(data.enrollmentId);
-      if (!(known?.revision >= data.revision)) this.#progressed.set(data.enrollmentId, data);
-      this.#watchers.forEach((look) => look());
-      return;
-    }
-    const correlation = message.headers['correlation-id'].toString('hex');
-    this.#waiting.get(correlation)?.({ type: message.headers.ce_type.toString(), data, headers: message.headers });
-    this.#waiting.delete(correlation);
+  #hear({ headers, value }) {
+    const answer = this.#waiting.get(headers['correlation-id'].toString('hex'));
+    answer?.({ type: headers.ce_type.toString(), data: JSON.parse(value.toString()), headers });
   }
-}
-
-/** A promise that gives up: replies are best effort, so whoever waits for one says for how long. */
-function within(seconds, what, start) {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`waited ${seconds} s for ${what}`)), seconds * 1000);
-    late.unref(); // a program that ends does not wait for it
-    start((value) => {
-      clearTimeout(late);
-      resolve(value);
-    });
-  });
 }

@@ -1,0 +1,37 @@
+"""The gateways in other languages, and a whole system on real parts for them to talk to."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from ops.stacks import StackKind
+from tests.support.foreign_gateways import LANGUAGES, Programs
+from tests.support.system import System, running_system
+
+
+@pytest.fixture(scope="session")
+async def system() -> AsyncIterator[System]:
+    async with running_system(StackKind.KAFKA) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def served_by(record_property: Callable[[str, object], None]) -> None:
+    record_property("stack", "Apache Kafka and the Rust server")
+
+
+@pytest.fixture(params=list(LANGUAGES), scope="session")
+def language(request: pytest.FixtureRequest) -> str:
+    """The language of a gateway."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def programs(language: str) -> Iterator[Programs]:
+    """Its programs, ready to be run."""
+    prepared, missing = LANGUAGES[language]
+    if sentences := missing():
+        (pytest.fail if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL") else pytest.skip)("; ".join(sentences))
+    with prepared() as programs:
+        yield programs
