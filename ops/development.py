@@ -8,6 +8,7 @@ from typing import Self
 
 import orjson
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 
 from shared.clock import Clock, system_clock
@@ -56,10 +57,9 @@ class DevelopmentIdentity:
 
         Raises:
             FileNotFoundError: there is none.
+            ValueError: the file holds something else.
         """
-        key = JWKRegistry.import_key(orjson.loads((directory / PRIVATE_KEY_FILE).read_bytes()))
-        if not isinstance(key, RSAKey | ECKey) or key.alg not in set(SigningAlgorithm):
-            raise TypeError(f"{PRIVATE_KEY_FILE} holds no key of the development identity")
+        key = _read(directory / PRIVATE_KEY_FILE)
         _write(directory / KEY_SET_FILE, {"keys": [key.as_dict(private=False)]}, mode=0o644)
         return cls(key, directory / KEY_SET_FILE, clock)
 
@@ -88,6 +88,17 @@ class DevelopmentIdentity:
         }
         algorithm = str(self._key.alg)
         return jwt.encode({"alg": algorithm, "kid": self._key.kid}, claims, self._key, algorithms=[algorithm])
+
+
+def _read(path: Path) -> RSAKey | ECKey:
+    document = orjson.loads(path.read_bytes())
+    try:
+        key = JWKRegistry.import_key(document)
+    except (JoseError, ValueError, TypeError, LookupError, AttributeError) as problem:  # whatever else is in the file
+        raise ValueError(f"{path} holds no key ({type(problem).__name__})") from None
+    if not isinstance(key, RSAKey | ECKey) or not key.is_private or key.alg not in set(SigningAlgorithm):
+        raise ValueError(f"{path} holds no key of the development identity")
+    return key
 
 
 def _generate(algorithm: SigningAlgorithm) -> RSAKey | ECKey:

@@ -24,10 +24,9 @@ def identity(
         directory.mkdir(parents=True, exist_ok=True)
         made = DevelopmentIdentity.create(directory)
         published = made.publish(publish) if publish is not None else made.key_set
-    except (ValueError, TypeError) as problem:
-        private = directory / PRIVATE_KEY_FILE
+    except ValueError:
         raise OperatorError(
-            f"{private} holds no key that can be used ({type(problem).__name__}); another version may have written it: "
-            "remove the file, or the volume it lies in, and run this again for a new key"
+            f"{directory / PRIVATE_KEY_FILE} holds no key of this version: remove the file, or the volume it lies in, "
+            "and run this again for a new key"
         ) from None
     typer.echo(f"the development key's key set is {published}")

@@ -85,9 +85,33 @@ def test_another_kind_of_key_is_refused(tmp_path: Path) -> None:
         json.dumps({"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQ", "alg": "HS256"})
     )
 
-    with pytest.raises(TypeError, match=PRIVATE_KEY_FILE):
+    with pytest.raises(ValueError, match=PRIVATE_KEY_FILE):
         DevelopmentIdentity.load(tmp_path)
 
 
 def test_a_replaced_file_leaves_nothing_unfinished(identity: DevelopmentIdentity, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {KEY_SET_FILE, PRIVATE_KEY_FILE}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '"key"', "{}", '{"kty": "OKP", "crv": "Ed25519"}', '{"kty": "oct"}'])
+def test_a_file_that_holds_no_development_key_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / PRIVATE_KEY_FILE).write_text(content)
+
+    with pytest.raises(ValueError):  # noqa: PT011 - each is refused in its own words
+        DevelopmentIdentity.load(tmp_path)
+
+
+def test_a_public_key_alone_is_no_identity(identity: DevelopmentIdentity, tmp_path: Path) -> None:
+    [public] = json.loads(identity.key_set.read_bytes())["keys"]
+    (tmp_path / PRIVATE_KEY_FILE).write_text(json.dumps(public))
+
+    with pytest.raises(ValueError, match="holds no key of the development identity"):
+        DevelopmentIdentity.load(tmp_path)
+
+
+def test_what_is_published_elsewhere_is_the_public_key_alone(identity: DevelopmentIdentity, tmp_path: Path) -> None:
+    published = identity.publish(tmp_path / "public")
+
+    assert published.read_bytes() == identity.key_set.read_bytes()
+    assert [path.name for path in published.parent.iterdir()] == [KEY_SET_FILE]
+    assert "d" not in json.loads(published.read_bytes())["keys"][0]
