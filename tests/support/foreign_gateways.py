@@ -38,7 +38,7 @@ class Programs:
         """Run a program to its end with these variables, and `given` on its standard input."""
         process = await asyncio.create_subprocess_exec(
             *self.command(program),
-            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ} | environment,
+            env={**{name: os.environ[name] for name in _PASSED_ON if name in os.environ}, **environment},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
