@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Writes what documents show of the code - topics, settings, metrics, decisions - into their marked blocks.
+"""Writes what is made from the code: blocks of documents, and the contracts as files.
 
-`python -m docs.generate` writes; with `--check` it only says which documents differ from the code. A block begins
-with `<!-- generated: KIND [ARGUMENT] -->` and ends with `<!-- /generated -->`.
+`python -m docs.generate` writes; with `--check` it only says which files differ from the code. Both compare the
+contracts with the last release and name what would break; `--release` keeps those of now as this version's release.
+A block of a document begins with `<!-- generated: KIND [ARGUMENT] -->` and ends with `<!-- /generated -->`: topics,
+settings, metrics, decisions and so on.
 """
 
 import re
@@ -19,6 +21,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from docs.contract_files import files
+from docs.contract_files.page import messages_table, rejections_table
+from docs.contract_files.released import NotNewer, breaks, release
 from shared.contracts.topics import SERVICES, TOPICS, Topic
 from shared.kafka.metrics import LoopMetrics
 from shared.settings import ServiceSettings, listing
@@ -208,18 +213,39 @@ KINDS: dict[str, Callable[[str], str]] = {
     "import-rules": import_rules,
     "dependencies": dependencies,
     "decisions": decisions,
+    "messages": lambda _: table(*messages_table()),
+    "refusals": lambda _: table(*rejections_table()),
 }
 
 
-def main() -> int:
-    """Write the blocks, or with `--check` name the documents that differ; answers the exit code."""
-    differing = [path for path in documents() if with_blocks(path.read_text()) != path.read_text()]
-    for path in differing:
-        sys.stdout.write(f"{path.relative_to(ROOT)}\n")
-        if "--check" not in sys.argv:
+def differing_documents() -> dict[Path, str]:
+    """One sentence for each document whose blocks are not as the code says."""
+    return {
+        path: f"{path.relative_to(ROOT)} is not what the code says: run `{files.COMMAND}`"
+        for path in documents()
+        if with_blocks(path.read_text()) != path.read_text()
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write everything that differs, or with `--check` say what does; answers the exit code."""
+    made = files.generated()
+    stale = differing_documents()
+    sentences = [*stale.values(), *files.differences(made).values()]
+    if "--check" not in arguments:
+        for path in stale:
             path.write_text(with_blocks(path.read_text()))
-    return 1 if differing and "--check" in sys.argv else 0
+        written = [*(path.relative_to(ROOT) for path in stale), *files.write(made)]
+        sentences = [f"written: {path}" for path in written]
+    if "--release" in arguments:
+        try:
+            sentences.append(f"kept: {release(made)}")
+        except NotNewer as refusal:
+            sys.exit(str(refusal))
+    broken = breaks(made)
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in [*sentences, *broken]))
+    return 1 if broken or (sentences and "--check" in arguments) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

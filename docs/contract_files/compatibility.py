@@ -1,0 +1,153 @@
+"""What would break somebody, message by message and topic by topic, in sentences that name the field and who it is."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from docs.contract_files.changes import Change, Kind, changes
+from shared.contracts.topics import SERVICES
+
+Json = dict[str, Any]
+
+_DAY_MS = 86_400_000
+_REQUIRED = {Kind.NEW_REQUIRED, Kind.NOW_REQUIRED}
+_REFUSED = "they do not send it, and every command of theirs is refused"
+#: What a change of a command means for those who send it; what may be sent in addition harms nobody.
+_HARMS_WRITERS = {
+    Kind.REMOVED: "what they send is not heard",
+    Kind.NEW_REQUIRED: _REFUSED,
+    Kind.NOW_REQUIRED: _REFUSED,
+    Kind.OTHER: "theirs is refused",
+    Kind.NARROWED: "what they may send today is refused",
+}
+_LACKING = "records of before lack it, and stay for {days:g} days"
+#: What a change of an event or a reply means for those who read it.
+_HARMS_READERS = {
+    Kind.REMOVED: "they do not find it",
+    Kind.NEW_REQUIRED: _LACKING,
+    Kind.NOW_REQUIRED: _LACKING,
+    Kind.NOW_OPTIONAL: "they rely on it",
+    Kind.OTHER: "they expect what it was",
+    Kind.NARROWED: "records of before are refused",
+    Kind.WIDENED: "they rely on what was promised",
+}
+
+
+class Ends(NamedTuple):
+    """Who writes a message and who reads it, by the card of its topic as it was released."""
+
+    topic: str
+    writers: list[str]
+    readers: list[str]
+    days: float
+
+    @property
+    def command(self) -> bool:
+        """Whether it comes from outside."""
+        return not set(self.writers) & set(SERVICES)
+
+    @property
+    def read_here(self) -> bool:
+        """Whether a service reads it."""
+        return bool(set(self.readers) & set(SERVICES))
+
+
+def message_breaks(old: Json, new: Json, released: Json, present: Json, since: str) -> Iterator[str]:
+    """What breaks by the messages: `old` and `new` are schemas by type, `released` and `present` AsyncAPI documents."""
+    for message, schema in old.items():
+        ends = ends_of(message, released)
+        who = (
+            f"{_and(ends.readers)}, reading {ends.topic}"
+            if not ends.command
+            else f"{_and(ends.writers)}, writing to {ends.topic}"
+        )
+        if message not in new:
+            yield f"{message}: the message is gone ({since} had it). This breaks {who}. Keep it beside its successor."
+            continue
+        before, after = (document["components"]["messages"][message] for document in (released, present))
+        for change in changes(schema, new[message]):
+            yield from _sentence(change, "field", message, ends, since)
+        for change in changes(before["headers"], after["headers"]):
+            yield from _sentence(change, "header", message, ends, since)
+        was, is_now = (part["bindings"]["kafka"]["key"]["title"] for part in (before, after))
+        if was != is_now:
+            yield (
+                f"{message}: the record's key was {was} and is {is_now} now. This breaks {who}: the order within a key "
+                f"is another. Keep the key, or {_beside(message)}."
+            )
+
+
+def topic_breaks(released: Json, present: Json, since: str) -> Iterator[str]:
+    """What breaks by the topics."""
+    for name, old in released["channels"].items():
+        readers, new = _and(old.get("x-consumers", ["gateways"])), present["channels"].get(name)
+        if new is None:
+            yield f"{name}: the topic is gone ({since} had it). This breaks {readers}, reading it. Keep the topic."
+            continue
+        for message in old["messages"].keys() - new["messages"].keys():
+            yield f"{name}: {message} is not there any more ({since} had it). This breaks {readers}. Keep it there."
+        if "bindings" in old:
+            yield from _card_breaks(name, old, new)
+
+
+def ends_of(message: str, released: Json) -> Ends:
+    """Who writes and who reads a message, as the released document says."""
+    name, channel = next(
+        (name, channel)
+        for name, channel in released["channels"].items()
+        if message in channel["messages"] and "x-producers" in channel
+    )
+    kept = channel["bindings"]["kafka"]["topicConfiguration"]["retention.ms"]
+    return Ends(name, channel["x-producers"], channel["x-consumers"], kept / _DAY_MS)
+
+
+def _card_breaks(name: str, old: Json, new: Json) -> Iterator[str]:
+    """A topic that holds less, or for a shorter time, than was promised."""
+    was, is_now = (channel["bindings"]["kafka"] for channel in (old, new))
+    writers, readers = _and(old["x-producers"]), _and(old["x-consumers"])
+    if is_now["partitions"] < was["partitions"]:
+        yield f"{name}: {was['partitions']} partitions cannot become {is_now['partitions']}: a topic never shrinks."
+    for setting, harmed in (
+        ("retention.ms", f"{readers}, reading it late"),
+        ("max.message.bytes", f"{writers}, writing to it"),
+    ):
+        before, after = (binding["topicConfiguration"][setting] for binding in (was, is_now))
+        if after < before:
+            yield f"{name}: {setting} was {before} and is {after} now. This breaks {harmed}. Keep what was promised."
+    for setting in ("cleanup.policy", "message.timestamp.type"):
+        before, after = (binding["topicConfiguration"].get(setting) for binding in (was, is_now))
+        if after != before:
+            yield f"{name}: {setting} was {before} and is {after} now. This breaks {readers}, reading it."
+
+
+def _sentence(change: Change, part: str, message: str, ends: Ends, since: str) -> Iterator[str]:
+    """The sentence of a change, where somebody would break by it."""
+    harm = _harm(change.kind, part, ends)
+    if harm is not None:
+        says = change.says.replace("is gone", f"is gone ({since} had it)", 1)
+        yield f"{message}: the {part} `{change.field}` {says}. {harm} {_remedy(change, message)}"
+
+
+def _harm(kind: Kind, part: str, ends: Ends) -> str | None:
+    """Who breaks by a change of this kind, and how; None where nobody does."""
+    if ends.command:
+        harm = _HARMS_WRITERS.get(kind)
+        return harm and f"This breaks {_and(ends.writers)}, writing to {ends.topic}: {harm}."
+    if (kind is Kind.NARROWED and not ends.read_here) or (kind in _REQUIRED and part == "header"):
+        return None
+    harm = _HARMS_READERS[kind].format(days=ends.days)
+    return f"This breaks {_and(ends.readers)}, reading {ends.topic}: {harm}."
+
+
+def _remedy(change: Change, message: str) -> str:
+    if change.kind in _REQUIRED:
+        return f"Make `{change.field}` optional, or {_beside(message)}."
+    return f"Keep `{change.field}` as it was, or {_beside(message)}."
+
+
+def _beside(message: str) -> str:
+    name, _, major = message.rpartition(".v")
+    return f'add {name}.v{int(major) + 1} beside it (CONTRIBUTING.md, "Add a message type")'
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
