@@ -13,33 +13,72 @@ from services.certificates.handlers import download
 from services.certificates.ports import CertificateStore
 from shared.contracts.certificates import CertificateStatus
 from shared.contracts.values import Message
+from shared.openapi import header, problems
 from shared.problems import Problem
 
 CertificateId = Annotated[str, Path(description="The id on the certificate: whoever knows it may look.")]
 
 #: A certificate can be revoked at any time, and it names a person.
 _NO_STORE = {"Cache-Control": "no-store"}
+_HEADERS = {
+    "Cache-Control": header("Always `no-store`: a certificate can be revoked at any time, and it names a person."),
+    "X-Robots-Tag": header("Always `noindex`."),
+}
 
 
 class CertificateAnswer(Message):
     """A certificate as anyone may check it; moments in epoch milliseconds."""
 
     certificate_id: str
+    """The certificate."""
     status: CertificateStatus
-    #: Empty while the learner, or the course, is missing.
+    """What has become of it; only an issued one can be downloaded."""
     recipient_name: str
+    """Who completed the course; empty while the learner is missing."""
     course_title: str
+    """What was completed; empty while the course is missing."""
     instructor_name: str | None
+    """Who taught it; null when the course names nobody."""
     issued_at: int | None
+    """When it was issued, in Unix epoch milliseconds; null until then."""
     revoked_at: int | None
+    """When it was withdrawn, in Unix epoch milliseconds; null when it was not."""
     verification_url: str
+    """The absolute address where anyone may check it."""
+
+
+_EXAMPLE = CertificateAnswer(
+    certificate_id="6b1f0d7c3a9e4852b0c6d1f7e2a49358",
+    status="issued",
+    recipient_name="Maya Lindqvist",
+    course_title="Baking Bread",
+    instructor_name=None,
+    issued_at=1_800_000_000_000,
+    revoked_at=None,
+    verification_url="https://learn.example.org/v1/certificates/6b1f0d7c3a9e4852b0c6d1f7e2a49358",
+)
+_ANSWER = {
+    "description": "The certificate as it is now.",
+    "content": {"application/json": {"example": _EXAMPLE.model_dump(by_alias=True)}},
+    "headers": _HEADERS,
+}
+_PDF = {
+    "description": "The certificate to keep.",
+    "content": {"application/pdf": {"schema": {"type": "string", "contentMediaType": "application/pdf"}}},
+    "headers": {**_HEADERS, "Content-Disposition": header("A name to keep it under.")},
+}
 
 
 def router(store: CertificateStore, links: Links) -> APIRouter:
     """The queries; the id is the secret, so they need no token."""
     routes = APIRouter(prefix="/v1/certificates", tags=["certificates"])
 
-    @routes.get("/{certificate_id}", summary="Check a certificate")
+    @routes.get(
+        "/{certificate_id}",
+        operation_id="getCertificate",
+        summary="Check a certificate",
+        responses={**problems(not_found="Certificate not found"), 200: _ANSWER},
+    )
     async def certificate(certificate_id: CertificateId, response: Response) -> CertificateAnswer:
         found = await store.certificate(certificate_id)
         if found is None:
@@ -49,13 +88,16 @@ def router(store: CertificateStore, links: Links) -> APIRouter:
 
     @routes.get(
         "/{certificate_id}/pdf",
+        operation_id="getCertificatePdf",
         summary="Download a certificate",
         response_class=Response,
         responses={
-            200: {"content": {"application/pdf": {}}},
-            404: {"description": "Unknown, or issued without a PDF"},
-            409: {"description": "Not issued yet"},
-            410: {"description": "Revoked"},
+            **problems(
+                not_found="Certificate not found",
+                conflict="The certificate is not issued yet",
+                gone="The certificate was revoked",
+            ),
+            200: _PDF,
         },
     )
     async def pdf(certificate_id: CertificateId) -> Response:
