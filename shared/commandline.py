@@ -32,7 +32,7 @@ def main(name: str, settings_type: type[S], build: Callable[[S], Service]) -> in
     except ValidationError as error:
         for problem in error.errors():
             variable = "LESSON_PROGRESS_" + "__".join(str(part).upper() for part in problem["loc"])
-            sys.stderr.write(f"{variable}: {problem['msg']}\n")
+            sys.stderr.write(f"{variable}: {problem['msg'].removeprefix('Value error, ')}\n")
         return 2
     configure(name, level=settings.log.level)
     try:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "LESSON_PROGRESS_"
+_KAFKA = f"{PREFIX}KAFKA__"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -55,11 +56,11 @@ class KafkaSettings(Block):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if self.authenticated and not (self.username and self.password.get_secret_value()):
-            raise ValueError(f"{self.security_protocol} needs USERNAME and PASSWORD")
+            raise ValueError(f"{self.security_protocol} needs {_KAFKA}USERNAME and {_KAFKA}PASSWORD")
         if self.key_file is not None and self.certificate_file is None:
-            raise ValueError("KEY_FILE needs CERTIFICATE_FILE")
+            raise ValueError(f"{_KAFKA}KEY_FILE needs {_KAFKA}CERTIFICATE_FILE")
         if not self.encrypted and (self.ca_file or self.certificate_file):
-            raise ValueError(f"{self.security_protocol} is not encrypted: set SECURITY_PROTOCOL to SSL or SASL_SSL")
+            raise ValueError(f"certificates are for SSL and SASL_SSL: set {_KAFKA}SECURITY_PROTOCOL to one of them")
         return self
 
 

@@ -1,5 +1,6 @@
 """The database client: durable writes, majority reads, bounded waits, and errors named for what happens next."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,7 @@ Client = AsyncIOMotorClient[dict[str, Any]]
 _AWAY = (AutoReconnect, ConnectionFailure, NetworkTimeout, ServerSelectionTimeoutError, WTimeoutError, ExecutionTimeout)
 #: Unauthorized, AuthenticationFailed: no wait will mend it (MongoDB error codes).
 _REFUSED = frozenset({13, 18})
+_UNTRUSTED = re.compile(r"certificate verify failed: ([^(]+)")
 #: The document is there already (MongoDB error code).
 DUPLICATE_KEY = 11000
 #: Interrupted, elections, shutdowns, write conflicts, primary lost (MongoDB error codes).
@@ -82,6 +84,11 @@ def connect(settings: MongoSettings, *, service: str) -> Client:
             retryWrites=False,
             tz_aware=True,
         )
+    except OSError as problem:
+        file = f" {problem.filename}" if problem.filename else ""
+        raise Fatal(
+            f"LESSON_PROGRESS_MONGO__URI names a certificate file{file} that cannot be used: {problem.strerror}"
+        ) from None
     except (InvalidURI, ConfigurationError, ValueError) as problem:
         raise Fatal(f"LESSON_PROGRESS_MONGO__URI cannot be used: {type(problem).__name__}; mend the address") from None
 
@@ -101,11 +108,13 @@ def translated() -> Iterator[None]:
 
     Raises:
         Transient: the database is away, or its answer was lost.
-        Fatal: the database refuses this user.
+        Fatal: the database refuses this user, or its certificate is not to be trusted.
     """
     try:
         yield
     except _AWAY as failure:
+        if refusal := _refused_at_the_door(failure):
+            raise refusal from failure
         raise DatabaseAway(type(failure).__name__) from failure
     except BulkWriteError as failure:
         if _will_pass(failure.details or {}):
@@ -124,6 +133,20 @@ def translated() -> Iterator[None]:
         if _repeatable(failure):
             raise DatabaseAway(type(failure).__name__) from failure
         raise
+
+
+def _refused_at_the_door(failure: PyMongoError) -> Fatal | None:
+    """What no waiting mends about the encrypted connection; the driver tells it in its text alone."""
+    if not isinstance(failure, ServerSelectionTimeoutError):
+        return None
+    if untrusted := _UNTRUSTED.search(str(failure)):
+        return Fatal(
+            f"the certificate of the database is not trusted ({untrusted[1].strip()}); check tlsCAFile in "
+            "LESSON_PROGRESS_MONGO__URI and the names in the certificate"
+        )
+    if "WRONG_VERSION_NUMBER" in str(failure):
+        return Fatal("the database does not speak TLS; check its address and `tls` in LESSON_PROGRESS_MONGO__URI")
+    return None
 
 
 def _repeatable(failure: PyMongoError) -> bool:

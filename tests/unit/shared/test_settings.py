@@ -13,6 +13,21 @@ from shared.errors import Fatal
 from shared.service import Service
 from shared.settings import listing
 
+KAFKA = "LESSON_PROGRESS_KAFKA__"
+#: Where not every text is a value.
+CHOICES = {
+    "LESSON_PROGRESS_LOG__LEVEL": "debug",
+    f"{KAFKA}SECURITY_PROTOCOL": "SSL",
+    f"{KAFKA}SASL_MECHANISM": "PLAIN",
+}
+#: With these, every other setting makes sense.
+NEEDED = {
+    f"{KAFKA}SECURITY_PROTOCOL": "SASL_SSL",
+    f"{KAFKA}USERNAME": "progress",
+    f"{KAFKA}PASSWORD": "a password",
+    f"{KAFKA}CERTIFICATE_FILE": "ours.pem",
+}
+
 
 def test_every_setting_has_its_variable_default_and_description() -> None:
     rows = list(listing(Settings))
@@ -30,12 +45,15 @@ def test_every_setting_has_its_variable_default_and_description() -> None:
 def test_every_listed_variable_is_read(row: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     name, default, _ = row
     changed = {"True": "false", "False": "true"}.get(default) or (str(int(default) + 1) if default.isdigit() else None)
-    monkeypatch.setenv(name, changed or ("debug" if name.endswith("LEVEL") else "changed"))
-    value: object = Settings()
+    changed = changed or CHOICES.get(name, "changed")
+    for needed, value in NEEDED.items():
+        monkeypatch.setenv(needed, value)
+    monkeypatch.setenv(name, changed)
+    read: object = Settings()
     for part in name.removeprefix("LESSON_PROGRESS_").lower().split("__"):
-        value = getattr(value, part)
-    shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-    assert str(shown).lower() == (changed or ("debug" if name.endswith("LEVEL") else "changed"))
+        read = getattr(read, part)
+    shown = read.get_secret_value() if hasattr(read, "get_secret_value") else read
+    assert str(shown).lower() == changed.lower()
 
 
 def test_one_nested_variable_leaves_its_neighbours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +101,32 @@ class TestTheCommandLine:
         monkeypatch.setenv("LESSON_PROGRESS_PROGRESS__HTTP__PORT", "seventy")
         assert self.run(monkeypatch) == 2
         assert capsys.readouterr().err.startswith("LESSON_PROGRESS_PROGRESS__HTTP__PORT: ")
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({"SECURITY_PROTOCOL": "SASL_SSL"}, f"SASL_SSL needs {KAFKA}USERNAME and {KAFKA}PASSWORD"),
+            (
+                {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "USERNAME": "progress"},
+                f"SASL_PLAINTEXT needs {KAFKA}USERNAME and {KAFKA}PASSWORD",
+            ),
+            ({"SECURITY_PROTOCOL": "SSL", "KEY_FILE": "k"}, f"{KAFKA}KEY_FILE needs {KAFKA}CERTIFICATE_FILE"),
+            ({"CA_FILE": "ca.pem"}, f"set {KAFKA}SECURITY_PROTOCOL to one of them"),
+        ],
+    )
+    def test_settings_that_do_not_fit_together_say_what_is_missing(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        variables: dict[str, str],
+        said: str,
+    ) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(KAFKA + name, value)
+        assert self.run(monkeypatch) == 2
+        written = capsys.readouterr().err
+        assert said in written
+        assert "Value error" not in written
 
     def test_a_setting_that_cannot_be_used_is_one_sentence(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with capture_logs() as lines:

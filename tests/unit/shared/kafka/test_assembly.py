@@ -123,3 +123,27 @@ async def test_a_group_that_cannot_be_left_keeps_no_producer_open(parts: Parts) 
         await parts.side.stop()
 
     assert parts.producer.stopped
+
+
+class TestWatchingTheConnection:
+    @pytest.fixture(autouse=True)
+    def _at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(assembly, "_CONNECTION_SECONDS", 0)
+
+    async def test_a_broker_that_answers_is_left_alone(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(parts.side, "_existing_topics", at_once)
+        await parts.side.watch_connection()
+
+    async def test_a_broker_that_is_away_is_waited_for(self, parts: Parts) -> None:
+        with pytest.raises(BrokerAway):
+            await parts.side.watch_connection()
+
+    async def test_a_broker_that_no_longer_lets_us_in_ends_the_service(
+        self, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def refused(_: KafkaSettings) -> Fatal:
+            return Fatal("refuses the user")
+
+        monkeypatch.setattr(assembly, "refused_at_the_door", refused)
+        with pytest.raises(Fatal, match="refuses the user"):
+            await parts.side.watch_connection()

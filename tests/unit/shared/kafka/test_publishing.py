@@ -4,12 +4,19 @@ from dataclasses import replace
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError, NotLeaderForPartitionError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 
 from services.progress.messaging import lesson_completed
 from shared.contracts.envelope import rfc3339
 from shared.contracts.ids import deterministic_id, progress_id
 from shared.contracts.topics import EVENT_BYTES, LESSON_COMPLETED, PROGRESS_COMMANDS
+from shared.errors import Fatal
 from shared.kafka.records import Outcome
 from tests.support.builders import command, completion
 from tests.support.fakes import FakeLog
@@ -32,6 +39,19 @@ async def test_nothing_is_committed_while_an_event_cannot_be_published(
     await process.run(batches=60)
 
     assert (log.commits, process.names, log.read(DEAD_LETTERS)) == ([], [], [])
+
+
+@pytest.mark.parametrize("topic", [LESSON_COMPLETED, DEAD_LETTERS])
+async def test_what_the_broker_refuses_for_good_ends_the_service_and_nothing_is_committed(
+    process: Process, log: FakeLog, topic: str
+) -> None:
+    log.add(command("lesson-1"), command(value=b"not JSON"))
+    process.producer.refuse = lambda to, _: TopicAuthorizationFailedError() if to == topic else None
+
+    with pytest.raises(Fatal, match="TopicAuthorizationFailedError"):
+        await process.run(batches=5)
+
+    assert log.commits == []
 
 
 async def test_a_repeated_event_has_the_same_id_time_and_bytes(process: Process, log: FakeLog) -> None:
