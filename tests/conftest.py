@@ -8,9 +8,11 @@ import pytest
 from hypothesis import settings
 
 from ops.stacks import StackKind, missing_parts
+from tests.support.composed import missing_for_containers
 
 _SERVED: defaultdict[str, set[str]] = defaultdict(set)
-_HERE = Path(__file__).parent
+#: What tests with these marks stand on.
+_STACKS = {"real": "Apache Kafka and the Rust server", "containers": "containers"}
 
 #: A machine that is busy for a moment is no defect: no example is timed.
 settings.register_profile("untimed", deadline=None)
@@ -23,17 +25,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)  # after -m has taken its choice
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs real parts where they are missing; in CI a missing part is a failure."""
-    missing = missing_parts(StackKind.KAFKA)
-    wanted = config.getoption("--stack") == "kafka" or any(item.get_closest_marker("real") for item in items)
-    if not (missing and wanted):
-        return
-    if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL") or config.getoption("--stack") == "kafka":
-        raise pytest.UsageError("; ".join(missing) + ". `make parts` fetches and builds what is missing.")
+    """Leave out what needs real parts or containers where they are missing; in CI a missing part is a failure."""
+    on_kafka = config.getoption("--stack") == "kafka"
+    real = [item for item in items if item.get_closest_marker("real")]
+    if (on_kafka or real) and (missing := missing_parts(StackKind.KAFKA)):
+        missing[-1] += ". `make parts` fetches and builds what is missing."
+        _leave_out(real, missing, refuse=on_kafka)
+    in_containers = [item for item in items if item.get_closest_marker("containers")]
+    if in_containers and (missing := missing_for_containers()):
+        _leave_out(in_containers, missing)
+
+
+def _leave_out(items: list[pytest.Item], missing: list[str], *, refuse: bool = False) -> None:
+    reason = "; ".join(missing)
+    if refuse or os.environ.get("LESSON_PROGRESS_REQUIRE_REAL"):
+        raise pytest.UsageError(reason)
     for item in items:
-        if item.get_closest_marker("real"):
-            item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +56,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Note on what each suite ran."""
     if report.when == "call":
         suite = Path(report.nodeid.split("::")[0]).parts[1]
-        real = "real" in report.keywords
-        served = dict(report.user_properties).get("stack", "Apache Kafka and the Rust server" if real else "no stack")
+        known = "containers" if "containers" in report.keywords else "real" if "real" in report.keywords else ""
+        served = dict(report.user_properties).get("stack", _STACKS.get(known, "no stack"))
         _SERVED[suite].add(str(served))
 
 

@@ -1,0 +1,152 @@
+"""The composed system for tests: projects of their own names and free ports, which leave nothing behind."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+BASE = "docker-compose.yml"
+#: What the composed system and its tests stand on.
+IMAGES = ("python:3.11-slim-bookworm", "apache/kafka:4.1.1", "mongo:8.0")
+#: The tag under which tests build the product's image, so that nobody's own is replaced.
+TAG = "tests"
+IMAGE = f"lesson-progress:{TAG}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def docker(*arguments: str, environment: Mapping[str, str] | None = None, seconds: float = 300) -> Ended:
+    """Run `docker` in the project's folder; with these variables beside the machine's own."""
+    command = ["docker", *arguments]
+    ended = subprocess.run(  # noqa: S603 - arguments of tests
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        timeout=seconds,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def missing_for_containers() -> list[str]:
+    """What tests in containers need and this machine lacks, in sentences; empty when everything is there."""
+    if shutil.which("docker") is None:
+        return ["Docker is not installed"]
+    if (daemon := docker("version", "--format", "{{.Server.Version}}")).code:
+        return [f"no Docker daemon answers ({_last_line(daemon.err)})"]
+    if docker("compose", "version").code:
+        return ["Docker has no compose plugin"]
+    return [
+        f"the image {name} is missing: `docker pull {name}`" for name in IMAGES if docker("image", "inspect", name).code
+    ]
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on 127.0.0.1 that nobody has now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [int(s.getsockname()[1]) for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """One compose project: its files, and what its variables are."""
+
+    name: str
+    files: Sequence[str]
+    environment: Mapping[str, str]
+
+    def compose(self, *arguments: str, seconds: float = 300, also: Mapping[str, str] | None = None) -> Ended:
+        """Run `docker compose` on this project; `also` are variables for this once."""
+        files = [word for file in self.files for word in ("--file", file)]
+        # Whoever runs the tests may have an .env of their own.
+        fixed = ("compose", "--env-file", os.devnull, "--project-name", self.name, *files)
+        return docker(*fixed, *arguments, environment={**self.environment, **(also or {})}, seconds=seconds)
+
+    def up(self, *arguments: str, seconds: float = 300) -> None:
+        """Start it, or these services of it, and wait until it is healthy."""
+        started = self.compose("up", "--detach", "--wait", "--wait-timeout", "180", *arguments, seconds=seconds)
+        assert started.code == 0, f"{started.err}\n{self.logs()}"
+
+    def ops(self, *arguments: str, seconds: float = 300) -> Ended:
+        """Run the operator's command in it."""
+        return self.compose("run", "--rm", "--no-TTY", "ops", *arguments, seconds=seconds)
+
+    def logs(self, *services: str) -> str:
+        """What its containers, or those of these services, have written."""
+        return self.compose("logs", "--no-color", *services).out
+
+    def containers(self, *services: str) -> list[dict[str, Any]]:
+        """Its containers, or those of these services, ended ones too, as `docker inspect` describes them."""
+        ids = self.compose("ps", "--all", "--quiet", *services).out.split()
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *ids).out) if ids else []
+        return found
+
+    def address(self, service: str, port: int, *, index: int = 1) -> str:
+        """Where a replica's port is published, as host:port."""
+        return self.compose("port", "--index", str(index), service, str(port)).out.strip()
+
+    def execute(self, service: str, *command: str, index: int = 1) -> Ended:
+        """Run a command in a replica's container."""
+        return self.compose("exec", "--no-TTY", "--index", str(index), service, *command)
+
+    def down(self) -> None:
+        """End it and remove all that it made; images stay."""
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "15")
+
+
+def make_project(*files: str, environment: Mapping[str, str] | None = None) -> Composed:
+    """A project of these files (default: the base alone) with a name and ports of its own; nothing is started."""
+    kafka, progress, certificates, prometheus, mail, *recalculators = free_ports(8)
+    variables = {
+        "IMAGE_TAG": TAG,
+        "KAFKA_PORT": str(kafka),
+        "PROGRESS_PORTS": str(progress),
+        "CERTIFICATES_PORTS": str(certificates),
+        "RECALCULATOR_PORTS": str(recalculators[0]),
+        "PROMETHEUS_PORT": str(prometheus),
+        "MAIL_PORT": str(mail),
+        **(environment or {}),
+    }
+    return Composed(f"lesson-progress-test-{secrets.token_hex(4)}", files or (BASE,), variables)
+
+
+@contextmanager
+def project(*files: str, environment: Mapping[str, str] | None = None) -> Iterator[Composed]:
+    """A project as `make_project` makes it, removed with its volumes at the end of the block, however it ends."""
+    made = make_project(*files, environment=environment)
+    try:
+        yield made
+    finally:
+        made.down()
+
+
+def build_image() -> str:
+    """Build the product's image as compose does; answers its name."""
+    built = make_project().compose("build", "progress", seconds=900)
+    assert built.code == 0, f"{built.out}\n{built.err}"
+    return IMAGE
