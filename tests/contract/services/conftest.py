@@ -1,0 +1,21 @@
+"""Kafka and MongoDB in containers, in which one service at a time is alone with its neighbours."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.support.alone import Neighbourhood, neighbourhood
+from tests.support.containers import containers_of
+
+
+@pytest.fixture(scope="session")
+async def around(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Neighbourhood]:
+    async with neighbourhood(containers_of(request.config), tmp_path_factory.mktemp("identity")) as ready:
+        yield ready
+
+
+@pytest.fixture(autouse=True)
+def served_by(record_property: Callable[[str, object], None]) -> None:
+    record_property("stack", "Apache Kafka and MongoDB in containers")
