@@ -4,7 +4,7 @@ import secrets
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import pytest
@@ -23,7 +23,8 @@ USERS = Path(__file__).parents[2] / "deploy" / "mongo" / "users.js"
 
 _ROOT = "root"
 _USERS = ("progress", "recalculator", "certificates", "ops")
-_READY_MS = 30_000
+#: How long a container may take on a machine that is busy with others.
+_READY_SECONDS = 180
 _STASH = pytest.StashKey["Containers"]()
 
 
@@ -36,6 +37,11 @@ class ApacheKafkaContainer(KafkaContainer):
 
     def _verify_min_kraft_version(self) -> None:
         """Every version of this image has KRaft and nothing else."""
+
+    def start(self, timeout: int = _READY_SECONDS) -> Self:
+        """Start the broker and wait until it takes connections."""
+        super().start(timeout)
+        return self
 
     def tc_start(self) -> None:
         """Say where the broker is reached, which is known only now, and let the image start it."""
@@ -52,11 +58,14 @@ class MongoDatabases:
         self._password = secrets.token_urlsafe()
         container = MongoDbContainer(MONGO_IMAGE, username=_ROOT, password=self._password)
         container.with_volume_mapping(str(USERS.parent), "/deploy", "ro")
-        self._container = stack.enter_context(container)
+        stack.callback(container.stop)  # also what did not start to its end
+        self._container = container.start()
         self._address = f"{container.get_container_host_ip()}:{container.get_exposed_port(container.port)}"
         self._passwords = {name: secrets.token_urlsafe() for name in _USERS}
         # Only the server that is there to stay is reached from outside; the image starts another one before it.
-        with MongoClient[Any](self._uri(_ROOT, self._password, "admin"), serverSelectionTimeoutMS=_READY_MS) as root:
+        with MongoClient[Any](
+            self._uri(_ROOT, self._password, "admin"), serverSelectionTimeoutMS=_READY_SECONDS * 1000
+        ) as root:
             root.admin.command("ping")
 
     def root(self, database: str) -> MongoSettings:
@@ -92,7 +101,9 @@ class Containers:
     @cached_property
     def bootstrap_servers(self) -> str:
         """Where the broker is; its topics are made by whoever needs them."""
-        return str(self._stack.enter_context(ApacheKafkaContainer()).get_bootstrap_server())
+        container = ApacheKafkaContainer()
+        self._stack.callback(container.stop)  # also what did not start to its end
+        return str(container.start().get_bootstrap_server())
 
     @cached_property
     def mongo(self) -> MongoDatabases:
