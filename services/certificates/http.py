@@ -47,14 +47,15 @@ class CertificateAnswer(Message):
     """The absolute address where anyone may check it."""
 
 
+#: A revoked one: FastAPI leaves every null out of an example.
 _EXAMPLE = CertificateAnswer(
     certificate_id="6b1f0d7c3a9e4852b0c6d1f7e2a49358",
-    status="issued",
+    status="revoked",
     recipient_name="Maya Lindqvist",
     course_title="Baking Bread",
-    instructor_name=None,
+    instructor_name="Eva Berg",
     issued_at=1_800_000_000_000,
-    revoked_at=None,
+    revoked_at=1_800_086_400_000,
     verification_url="https://learn.example.org/v1/certificates/6b1f0d7c3a9e4852b0c6d1f7e2a49358",
 )
 _ANSWER = {
