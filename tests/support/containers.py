@@ -62,6 +62,7 @@ class MongoDatabases:
         self._container = container.start()
         self._address = f"{container.get_container_host_ip()}:{container.get_exposed_port(container.port)}"
         self._passwords = {name: secrets.token_urlsafe() for name in _USERS}
+        self._prepared: set[str] = set()
         # Only the server that is there to stay is reached from outside; the image starts another one before it.
         with MongoClient[Any](
             self._uri(_ROOT, self._password, "admin"), serverSelectionTimeoutMS=_READY_SECONDS * 1000
@@ -77,12 +78,15 @@ class MongoDatabases:
         return _settings(self._uri(name, self._passwords[name], database), database)
 
     def prepare(self, database: str) -> None:
-        """Make the users of this database, as `docker compose` does at every start."""
+        """Make the users of this database once, as `docker compose` does at every start."""
+        if database in self._prepared:
+            return
         environment = {"MONGO_HOST": "127.0.0.1", "MONGO_ROOT_PASSWORD": self._password, "MONGO_DATABASE": database}
         environment |= {f"MONGO_{name.upper()}_PASSWORD": password for name, password in self._passwords.items()}
         command = ["mongosh", "--nodb", "--quiet", f"/deploy/{USERS.name}"]
         code, output = self._container.get_wrapped_container().exec_run(command, environment=environment)
         assert code == 0, output.decode()
+        self._prepared.add(database)
 
     def _uri(self, user: str, password: str, source: str) -> str:
         return f"mongodb://{user}:{quote(password)}@{self._address}/?authSource={source}&directConnection=true"

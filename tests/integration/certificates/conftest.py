@@ -1,22 +1,17 @@
-"""Certificates' store, in memory and on a real database: the same suite proves both."""
+"""Certificates' store in memory and on every database server: the same suite proves all of them."""
 
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
 import pytest
 
 from ops.stacks import StackKind
-from ops.stacks.home import open_home
-from ops.stacks.ports import Ports
-from ops.stacks.programs import Programs
-from ops.stacks.secantus import python_server, rust_server
 from services.certificates.ports import Store
 from services.certificates.storage import MongoStore
-from shared.mongo.client import Client, Database, connect, database
+from shared.mongo.client import Database
 from shared.settings import MongoSettings
+from tests.support.database_servers import SERVERS, Room, Servers, servers_of
 from tests.support.fakes_certificates import FakeCertificateStore, Platform
 
 
@@ -48,55 +43,55 @@ class World:
 
 
 @pytest.fixture(scope="session")
-async def database_uri(stack_kind: StackKind) -> AsyncIterator[str]:
-    """A database of its own, by the stack that was chosen."""
-    with tempfile.TemporaryDirectory() as directory:
-        async with open_home(Path(directory)) as home:
-            make = rust_server if stack_kind is StackKind.KAFKA else python_server
-            server = make(home, port=Ports({}).of("database"))
-            programs = Programs(home.path, home.logs, home.warden, lambda _: None)
-            try:
-                await programs.start(server)
-                yield f"mongodb://{server.address}/?directConnection=true"
-            finally:
-                await programs.stop_all(programs.running, timeout=5)
+async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
+    """The database servers of all these tests."""
+    async with servers_of(request.config) as servers:
+        yield servers
 
 
 @pytest.fixture
-async def settings(database_uri: str) -> MongoSettings:
-    """The settings for an empty database."""
+async def room(
+    servers: Servers,
+    stack_kind: StackKind,
+    record_property: Callable[[str, object], None],
+) -> AsyncIterator[Room]:
+    """An empty database, on the server of the chosen stack."""
+    kind = "rust" if stack_kind is StackKind.KAFKA else "python"
+    record_property("stack", servers.name(kind))
     # Few keys in a query, so that batches of a handful are asked for in parts.
-    own = {"uri": database_uri, "database": f"certificates_{uuid4().hex}", "keys_per_query": 2}
-    return MongoSettings.model_validate(own)
+    async with servers.room(kind, "certificates", keys_per_query=2) as room:
+        yield room
 
 
 @pytest.fixture
-async def client(settings: MongoSettings) -> AsyncIterator[Client]:
-    client = connect(settings, service="certificates")
-    yield client
-    client.close()
+def settings(room: Room) -> MongoSettings:
+    """The settings for an empty database."""
+    return room.settings
 
 
 @pytest.fixture
-async def db(client: Client, settings: MongoSettings) -> Database:
-    return database(client, settings)
+def db(room: Room) -> Database:
+    """An empty database, as those who write beside the service reach it."""
+    return room.platform
 
 
 @pytest.fixture
-async def mongo_store(
-    db: Database, settings: MongoSettings, stack_kind: StackKind, record_property: Callable[[str, object], None]
-) -> MongoStore:
+async def mongo_store(room: Room) -> MongoStore:
     """The real store, with its indexes."""
-    record_property("stack", "the Rust server" if stack_kind is StackKind.KAFKA else "SecantusDB (Python)")
-    store = MongoStore(db, settings)
+    store = MongoStore(room.own, room.settings)
     await store.prepare()
     return store
 
 
-@pytest.fixture(params=["in memory", "in the database"])
-def world(request: pytest.FixtureRequest) -> World:
-    """An empty world, once in memory and once real."""
-    if request.param == "in memory":
+@pytest.fixture(params=["memory", *SERVERS])
+async def world(request: pytest.FixtureRequest, servers: Servers, record_property: Any) -> AsyncIterator[World]:
+    """Every store there is: what holds for a real one has to hold for the fake."""
+    if request.param == "memory":
         fake = FakeCertificateStore()
-        return World(fake, fake)
-    return World(request.getfixturevalue("mongo_store"), MongoPlatform(request.getfixturevalue("db")))
+        yield World(fake, fake)
+        return
+    record_property("stack", servers.name(request.param))
+    async with servers.room(request.param, "certificates", keys_per_query=2) as room:
+        store = MongoStore(room.own, room.settings)
+        await store.prepare()
+        yield World(store, MongoPlatform(room.platform))

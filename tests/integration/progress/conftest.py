@@ -1,8 +1,6 @@
-"""The store three times: in memory, on the database server in Python, on the one in Rust where it is installed."""
+"""Progress' store in memory and on every database server: the same suite proves all of them."""
 
-import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 import pytest
@@ -11,8 +9,8 @@ from ops.platform.indexes import prepare_indexes
 from services.progress.domain import Enrollment, Lesson, Module, PlacedLesson, counted_lessons
 from services.progress.ports import LearnerInCourse, ProgressStore
 from services.progress.storage import MongoProgressStore
-from shared.mongo.client import Database, connect, database
-from tests.integration.recalculator.conftest import Servers
+from shared.mongo.client import Database
+from tests.support.database_servers import SERVERS, Servers, servers_of
 from tests.support.fakes import FakeProgressStore
 
 
@@ -89,27 +87,21 @@ class OnServer:
 
 
 @pytest.fixture(scope="session")
-async def servers() -> AsyncIterator[Servers]:
+async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
     """The database servers of all these tests."""
-    async with AsyncExitStack() as stack:
-        yield Servers(stack)
+    async with servers_of(request.config) as servers:
+        yield servers
 
 
-@pytest.fixture(params=["memory", "python", "rust"])
+@pytest.fixture(params=["memory", *SERVERS])
 async def world(request: pytest.FixtureRequest, servers: Servers, record_property: Any) -> AsyncIterator[World]:
     """Every store there is: what holds for a real one has to hold for the fake."""
     if request.param == "memory":
         yield InMemory()
         return
-    record_property("stack", f"SecantusDB ({request.param})")
-    server = await servers.of(request.param)
-    settings = server.model_copy(update={"database": f"progress_{secrets.token_hex(6)}"})
-    client = connect(settings, service="test")
-    db = database(client, settings)
-    await prepare_indexes(db)
-    store = MongoProgressStore(db, settings)
-    await store.prepare()
-    try:
-        yield OnServer(store, db)
-    finally:
-        client.close()
+    record_property("stack", servers.name(request.param))
+    async with servers.room(request.param, "progress") as room:
+        await prepare_indexes(room.platform)
+        store = MongoProgressStore(room.own, room.settings)
+        await store.prepare()
+        yield OnServer(store, room.platform)
