@@ -28,6 +28,8 @@ class Change(NamedTuple):
     kind: Kind
     field: str
     says: str
+    #: What may have happened.
+    hint: str = ""
 
 
 _NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
@@ -45,7 +47,7 @@ def changes(old: Json, new: Json, prefix: str = "") -> Iterator[Change]:
     for name, field in before.items():
         at = prefix + name
         if name not in after:
-            yield Change(Kind.REMOVED, at, _gone(field, {n: after[n] for n in added}))
+            yield Change(Kind.REMOVED, at, "is gone", _renamed(field, {n: after[n] for n in added}))
             continue
         if name in needs - needed:
             yield Change(Kind.NOW_REQUIRED, at, "was optional and is required now")
@@ -57,10 +59,10 @@ def changes(old: Json, new: Json, prefix: str = "") -> Iterator[Change]:
             yield Change(Kind.NEW_REQUIRED, prefix + name, "is new and required")
 
 
-def _gone(field: Json, added: Json) -> str:
-    """A removed field; where another of its type is new, perhaps it was renamed."""
+def _renamed(field: Json, added: Json) -> str:
+    """Where a field is gone and another of its type is new, perhaps it was renamed."""
     alike = [f"`{name}`" for name, other in added.items() if _types(other) == _types(field)]
-    return f"is gone ({' and '.join(alike)} is new: another name is another field)" if alike else "is gone"
+    return f"{' and '.join(alike)} is new: another name is another field" if alike else ""
 
 
 def _values(old: Json, new: Json, at: str) -> Iterator[Change]:

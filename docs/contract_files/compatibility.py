@@ -53,39 +53,26 @@ class Ends(NamedTuple):
 
 def message_breaks(old: Json, new: Json, released: Json, present: Json, since: str) -> Iterator[str]:
     """What breaks by the messages: `old` and `new` are schemas by type, `released` and `present` AsyncAPI documents."""
-    for message, schema in old.items():
+    for message in (name for name in old if name in new):
         ends = ends_of(message, released)
-        who = (
-            f"{_and(ends.readers)}, reading {ends.topic}"
-            if not ends.command
-            else f"{_and(ends.writers)}, writing to {ends.topic}"
-        )
-        if message not in new:
-            yield f"{message}: the message is gone ({since} had it). This breaks {who}. Keep it beside its successor."
-            continue
         before, after = (document["components"]["messages"][message] for document in (released, present))
-        for change in changes(schema, new[message]):
+        for change in changes(old[message], new[message]):
             yield from _sentence(change, "field", message, ends, since)
         for change in changes(before["headers"], after["headers"]):
             yield from _sentence(change, "header", message, ends, since)
         was, is_now = (part["bindings"]["kafka"]["key"]["title"] for part in (before, after))
         if was != is_now:
             yield (
-                f"{message}: the record's key was {was} and is {is_now} now. This breaks {who}: the order within a key "
-                f"is another. Keep the key, or {_beside(message)}."
+                f"{message}: the record's key was {was} and is {is_now} now. This breaks {said(ends.readers)}, reading "
+                f"{ends.topic}: records come in another order. Keep the key, or {_beside(message)}."
             )
 
 
-def topic_breaks(released: Json, present: Json, since: str) -> Iterator[str]:
-    """What breaks by the topics."""
+def topic_breaks(released: Json, present: Json) -> Iterator[str]:
+    """A topic that holds less, or for a shorter time, than was promised."""
     for name, old in released["channels"].items():
-        readers, new = _and(old.get("x-consumers", ["gateways"])), present["channels"].get(name)
-        if new is None:
-            yield f"{name}: the topic is gone ({since} had it). This breaks {readers}, reading it. Keep the topic."
-            continue
-        for message in old["messages"].keys() - new["messages"].keys():
-            yield f"{name}: {message} is not there any more ({since} had it). This breaks {readers}. Keep it there."
-        if "bindings" in old:
+        new = present["channels"].get(name)
+        if new is not None and "bindings" in old:
             yield from _card_breaks(name, old, new)
 
 
@@ -101,9 +88,8 @@ def ends_of(message: str, released: Json) -> Ends:
 
 
 def _card_breaks(name: str, old: Json, new: Json) -> Iterator[str]:
-    """A topic that holds less, or for a shorter time, than was promised."""
     was, is_now = (channel["bindings"]["kafka"] for channel in (old, new))
-    writers, readers = _and(old["x-producers"]), _and(old["x-consumers"])
+    writers, readers = said(old["x-producers"]), said(old["x-consumers"])
     if is_now["partitions"] < was["partitions"]:
         yield f"{name}: {was['partitions']} partitions cannot become {is_now['partitions']}: a topic never shrinks."
     for setting, harmed in (
@@ -123,19 +109,19 @@ def _sentence(change: Change, part: str, message: str, ends: Ends, since: str) -
     """The sentence of a change, where somebody would break by it."""
     harm = _harm(change.kind, part, ends)
     if harm is not None:
-        says = change.says.replace("is gone", f"is gone ({since} had it)", 1)
-        yield f"{message}: the {part} `{change.field}` {says}. {harm} {_remedy(change, message)}"
+        had = f" ({'; '.join(filter(None, (f'{since} had it', change.hint)))})" if change.kind is Kind.REMOVED else ""
+        yield f"{message}: the {part} `{change.field}` {change.says}{had}. {harm} {_remedy(change, message)}"
 
 
 def _harm(kind: Kind, part: str, ends: Ends) -> str | None:
     """Who breaks by a change of this kind, and how; None where nobody does."""
     if ends.command:
         harm = _HARMS_WRITERS.get(kind)
-        return harm and f"This breaks {_and(ends.writers)}, writing to {ends.topic}: {harm}."
+        return harm and f"This breaks {said(ends.writers)}, writing to {ends.topic}: {harm}."
     if (kind is Kind.NARROWED and not ends.read_here) or (kind in _REQUIRED and part == "header"):
         return None
     harm = _HARMS_READERS[kind].format(days=ends.days)
-    return f"This breaks {_and(ends.readers)}, reading {ends.topic}: {harm}."
+    return f"This breaks {said(ends.readers)}, reading {ends.topic}: {harm}."
 
 
 def _remedy(change: Change, message: str) -> str:
@@ -149,5 +135,6 @@ def _beside(message: str) -> str:
     return f'add {name}.v{int(major) + 1} beside it (CONTRIBUTING.md, "Add a message type")'
 
 
-def _and(names: list[str]) -> str:
+def said(names: list[str]) -> str:
+    """Names as they stand in a sentence."""
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -4,26 +4,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.contract_files.changes import Change, Kind, changes
+from docs.contract_files.removals import METHODS
 
 Json = dict[str, Any]
 
-_METHODS = ("get", "put", "post", "delete", "patch")
 _HARMS_CALLERS = {Kind.REMOVED, Kind.NOW_OPTIONAL, Kind.OTHER, Kind.WIDENED}
 _REFUSES_CALLERS = {Kind.NEW_REQUIRED, Kind.NOW_REQUIRED, Kind.OTHER, Kind.NARROWED, Kind.REMOVED}
 _REMEDY = "Keep it as it was, or serve it under a new /v2 path beside this one."
 
 
-def http_breaks(service: str, old: Json, new: Json, since: str) -> Iterator[str]:
+def http_breaks(service: str, old: Json, new: Json) -> Iterator[str]:
     """What breaks the callers of one service; both are OpenAPI documents."""
     for path, methods in old["paths"].items():
-        for method in (m for m in _METHODS if m in methods):
-            where = f"{service}, {method.upper()} {path}"
-            if method not in new["paths"].get(path, {}):
-                yield f"{where}: is gone ({since} had it). This breaks its callers. {_REMEDY}"
-                continue
+        for method in (m for m in METHODS if m in methods and m in new["paths"].get(path, {})):
             before, after = methods[method], new["paths"][path][method]
             for sentence in (*_answers(before, after, old, new), *_questions(before, after, old, new)):
-                yield f"{where}: {sentence} This breaks its callers. {_REMEDY}"
+                yield f"{service}, {method.upper()} {path}: {sentence} This breaks its callers. {_REMEDY}"
 
 
 def _answers(before: Json, after: Json, old: Json, new: Json) -> Iterator[str]:
