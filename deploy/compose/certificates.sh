@@ -1,0 +1,78 @@
+#!/bin/sh
+# Makes what deploy/compose/secure.yml needs, in deploy/compose/secure/: an authority, certificates for Kafka and MongoDB,
+# and a random password for every user. What is there already is kept; delete the folder to make everything anew.
+#
+#   sh deploy/compose/certificates.sh [--help]
+#
+# For development: production's authority and passwords come from its own vault.
+set -eu
+
+case "${1:-}" in
+    "") ;;
+    --help | -h) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "certificates.sh takes no arguments but --help" >&2; exit 2 ;;
+esac
+command -v openssl >/dev/null || { echo "certificates.sh needs openssl: install it with your system's packages" >&2; exit 1; }
+
+cd "$(dirname "$0")"
+# The folder is its owner's alone; the files in it are mounted one by one, for users that only their containers have.
+umask 022
+mkdir -p secure
+chmod 700 secure
+cd secure
+
+DAYS=825
+
+authority() {
+    [ -s ca.pem ] && [ -s ca.key ] && return
+    openssl req -x509 -newkey rsa:3072 -sha256 -days "$DAYS" -nodes -keyout ca.key -out ca.pem \
+        -subj "/CN=Lesson Progress development" 2>/dev/null
+    chmod 600 ca.key
+}
+
+# certificate NAME ALTERNATIVE-NAMES USES: NAME.pem holds the private key, the certificate and the authority's.
+certificate() {
+    [ -s "$1.pem" ] && return
+    openssl req -newkey rsa:3072 -sha256 -nodes -keyout "$1.key" -out "$1.csr" -subj "/CN=$1" 2>/dev/null
+    printf 'subjectAltName=%s\nextendedKeyUsage=%s\n' "$2" "$3" >"$1.ext"
+    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days "$DAYS" -sha256 -extfile "$1.ext" \
+        -out "$1.crt" 2>/dev/null
+    cat "$1.key" "$1.crt" ca.pem >"$1.pem"
+    rm -f "$1.key" "$1.csr" "$1.ext" "$1.crt"
+}
+
+password() { openssl rand -hex 24; }
+
+passwords() {
+    [ -s passwords.env ] && return
+    {
+        echo "# Made by deploy/compose/certificates.sh; for docker compose --env-file."
+        for user in ROOT PROGRESS RECALCULATOR CERTIFICATES OPS; do
+            echo "MONGO_${user}_PASSWORD=$(password)"
+        done
+        for user in PROGRESS RECALCULATOR CERTIFICATES OPERATOR SCREENS WEB; do
+            echo "KAFKA_${user}_PASSWORD=$(password)"
+        done
+    } >passwords.new
+    chmod 600 passwords.new
+    mv passwords.new passwords.env
+}
+
+# How the broker's own tools log in as its administrator: with the broker's certificate, on a listener that asks for one.
+administrator() {
+    cat >admin.properties <<'END'
+security.protocol=SSL
+ssl.keystore.type=PEM
+ssl.keystore.location=/secure/kafka.pem
+ssl.truststore.type=PEM
+ssl.truststore.location=/secure/ca.pem
+END
+}
+
+authority
+certificate kafka "DNS:kafka,DNS:localhost,IP:127.0.0.1" "serverAuth,clientAuth"
+certificate mongo "DNS:mongo,DNS:localhost,IP:127.0.0.1" "serverAuth"
+passwords
+administrator
+rm -f ca.srl
+echo "deploy/compose/secure/ has an authority (ca.pem), certificates and passwords (passwords.env)"
