@@ -14,6 +14,7 @@ from ops.development import DevelopmentIdentity
 from ops.platform.indexes import prepare_indexes
 from ops.stacks import RunningStack, StackKind, start_stack
 from shared.contracts import envelope
+from shared.contracts.topics import consumed_by, dead_letters_of
 from shared.kafka.provisioning import create_missing
 from shared.mongo.client import Database, connect, database
 from shared.settings import PREFIX, KafkaSettings, MongoSettings
@@ -48,7 +49,7 @@ class Neighbourhood:
         finally:
             assert await self.stack.stop_service(service) == 0
         for record in self.gateway._seen[began:]:
-            if not record.topic.endswith(".deadletters"):
+            if record.topic not in (*consumed_by(service), dead_letters_of(service)):  # which neighbours write
                 check_published(record, service)
 
 
