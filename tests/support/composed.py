@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ IMAGES = ("python:3.11-slim-bookworm", "apache/kafka:4.1.1", "mongo:8.0")
 #: The tag under which tests build the product's image, so that nobody's own is replaced.
 TAG = "tests"
 IMAGE = f"lesson-progress:{TAG}"
+_TRIES = 20
+#: Replicas that a test may ask for, of each service.
+_REPLICAS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,24 @@ def _last_line(text: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that nobody has now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(s.getsockname()[1]) for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+    """Ports on 127.0.0.1 that follow each other and that nobody has now.
+
+    Raises:
+        OSError: there are none.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(OSError):
+            return _neighbours(count)
+    return _neighbours(count)
+
+
+def _neighbours(count: int) -> list[int]:
+    with ExitStack() as stack:
+        first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+        ports = range(first, first + count)
+        for port in ports[1:]:
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+    return list(ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,7 @@ class Composed:
     def up(self, *arguments: str, seconds: float = 300) -> None:
         """Start it, or these services of it, and wait until it is healthy."""
         started = self.compose("up", "--detach", "--wait", "--wait-timeout", "180", *arguments, seconds=seconds)
-        assert started.code == 0, f"{started.err}\n{self.logs()}"
+        assert started.code == 0, f"{started.err}\n{self.compose('logs', '--no-color', '--tail', '10').out}"
 
     def ops(self, *arguments: str, seconds: float = 300) -> Ended:
         """Run the operator's command in it."""
@@ -121,17 +135,13 @@ class Composed:
 
 def make_project(*files: str, environment: Mapping[str, str] | None = None) -> Composed:
     """A project of these files (default: the base alone) with a name and ports of its own; nothing is started."""
-    kafka, progress, certificates, prometheus, mail, *recalculators = free_ports(8)
-    variables = {
-        "IMAGE_TAG": TAG,
-        "KAFKA_PORT": str(kafka),
-        "PROGRESS_PORTS": str(progress),
-        "CERTIFICATES_PORTS": str(certificates),
-        "RECALCULATOR_PORTS": str(recalculators[0]),
-        "PROMETHEUS_PORT": str(prometheus),
-        "MAIL_PORT": str(mail),
-        **(environment or {}),
-    }
+    variables = {"IMAGE_TAG": TAG}
+    for name in ("KAFKA_PORT", "PROMETHEUS_PORT", "MAIL_PORT"):
+        variables[name] = str(free_ports(1)[0])
+    for name in ("PROGRESS_PORTS", "RECALCULATOR_PORTS", "CERTIFICATES_PORTS"):
+        ports = free_ports(_REPLICAS)
+        variables[name] = f"{ports[0]}-{ports[-1]}"
+    variables |= {"PUBLIC_URL": "http://127.0.0.1", **(environment or {})}
     return Composed(f"lesson-progress-test-{secrets.token_hex(4)}", files or (BASE,), variables)
 
 

@@ -1,0 +1,157 @@
+"""The composed system: one command starts it, nothing of it is open to others, and it does what it is for."""
+
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from tests.support.composed import BASE, ROOT, Composed, make_project
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+
+SERVICES = {"progress": 8081, "recalculator": 8082, "certificates": 8083}
+ONCE = ("topics", "users", "identity")
+
+
+def configuration(*files: str) -> dict[str, Any]:
+    """What compose makes of its files, every profile included."""
+    read = make_project(*files).compose("--profile", "*", "config", "--format", "json")
+    assert read.code == 0, read.err
+    found: dict[str, Any] = json.loads(read.out)["services"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    return configuration()
+
+
+def test_every_container_is_bounded_and_has_no_more_rights_than_its_user(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits.keys() >= {"cpus", "memory", "pids"}, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        # Kafka's image writes its configuration beside its program.
+        assert service.get("read_only", False) or name == "kafka"
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+
+
+def test_everything_that_stays_has_a_health_check_and_starts_after_what_it_needs(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if name not in {*ONCE, "ops"}:
+            assert not service["healthcheck"].get("disable", False), name
+        for needed, how in service.get("depends_on", {}).items():
+            expected = "service_completed_successfully" if needed in ONCE else "service_healthy"
+            assert how["condition"] == expected, (name, needed)
+    for name in SERVICES:
+        assert services[name]["depends_on"].keys() == {"kafka", "mongo", *ONCE}
+
+
+def test_nothing_is_published_beyond_this_machine_and_the_database_not_at_all(services: dict[str, Any]) -> None:
+    published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+
+    assert published.keys() == {*SERVICES, "kafka", "prometheus", "mail"}
+    assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
+
+
+def test_the_example_of_settings_names_every_variable_with_its_default() -> None:
+    used = dict(re.findall(r"\$\{(\w+):-([^}$]*)\}", (ROOT / BASE).read_text()))
+    # Its default is made of another's.
+    used["PUBLIC_URL"] = f"http://127.0.0.1:{used['CERTIFICATES_PORTS']}"
+
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    assert dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) == used
+
+
+def test_the_system_is_healthy_after_one_command(composed: Composed) -> None:
+    states = {c["Config"]["Labels"]["com.docker.compose.service"]: c["State"] for c in composed.containers()}
+
+    assert {name: states[name]["Health"]["Status"] for name in (*SERVICES, "kafka", "mongo")} == dict.fromkeys(
+        (*SERVICES, "kafka", "mongo"), "healthy"
+    )
+    assert {name: states[name]["ExitCode"] for name in ONCE} == dict.fromkeys(ONCE, 0)
+
+
+def test_each_service_answers_on_this_machine(composed: Composed) -> None:
+    for name, port in SERVICES.items():
+        answer = httpx.get(f"http://{composed.address(name, port)}/health/ready")
+
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+async def test_a_gateway_on_this_machine_reaches_the_broker_and_finds_its_reply_topic(composed: Composed) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=composed.address("kafka", 19092))
+    await admin.start()
+    try:
+        topics = set(await admin.list_topics())
+    finally:
+        await admin.close()
+
+    assert {"progress.commands", "progress.replies", "progress.replies.web"} <= topics
+
+
+def test_the_services_see_the_key_set_and_cannot_change_it_nor_see_the_private_key(composed: Composed) -> None:
+    for name in SERVICES:
+        seen = composed.execute(name, "python", "-c", "print(open('/identity/jwks.json').read())")
+        assert '"d"' not in seen.out
+        assert json.loads(seen.out)["keys"]
+        assert composed.execute(name, "ls", "/identity").out.split() == ["jwks.json"]
+        assert composed.execute(name, "ls", "--almost-all", "/keys").out == ""
+        assert composed.execute(name, "touch", "/identity/other").code != 0
+        assert composed.execute(name, "touch", "/opt/lesson-progress/other").code != 0
+
+
+def test_three_replicas_of_the_recalculator_just_work_and_one_again(composed: Composed) -> None:
+    composed.up("--scale", "recalculator=3")
+    addresses = {composed.address("recalculator", 8082, index=index) for index in (1, 2, 3)}
+
+    assert len(addresses) == 3
+    assert {httpx.get(f"http://{address}/health/ready").status_code for address in addresses} == {200}
+    composed.up()
+    assert len(composed.containers("recalculator")) == 1
+
+
+def test_the_operators_command_finds_the_system_it_is_in(composed: Composed) -> None:
+    imported = composed.ops("import", "/examples/platform")
+    assert imported.code == 0, imported.err
+    completed = composed.ops("complete", "bread-basics-1", "--user", "learner-maya", "--json")
+    assert completed.code == 0, completed.err
+    assert json.loads(completed.out)["type"] == "lesson.marked.v1"
+    checked = composed.ops("topics", "diff", "--reply", "web")
+    assert checked.code == 0, checked.err
+
+
+def test_a_stopped_system_ends_in_good_order_and_finds_everything_again(composed: Composed) -> None:
+    before = composed.ops("token", "learner-maya")
+    assert before.code == 0, before.err
+
+    assert composed.compose("stop").code == 0
+
+    # 137 would be Docker's patience at its end.
+    assert {c["Name"]: c["State"]["ExitCode"] for c in composed.containers(*SERVICES)} == {
+        f"/{composed.name}-{name}-1": 0 for name in SERVICES
+    }
+    composed.up()
+    again = composed.ops("complete", "bread-basics-1", "--user", "learner-maya", "--json")
+    assert json.loads(again.out)["data"]["alreadyCompleted"] is True
+
+
+@pytest.mark.timeout(1200)
+def test_36184_completions_twice_in_random_order_end_in_the_exact_figures(composed: Composed) -> None:
+    ended = composed.ops(
+        "replay", "/examples/oulad", "--stack", "external", "--seed", "1", "--report", "/dev/stdout", seconds=1000
+    )
+
+    assert ended.code == 0, ended.err[-3000:]
+    found = json.loads(ended.out)
+    assert (found["completions"], found["certificates"]) == (36_184, 10_322)
+    assert (found["distinct_certificate_ids"], found["readable_pdfs"]) == (10_322, 10_322)
+    assert (found["partial"], found["zero"]) == (1_508, 659)
+    assert (found["drift"], found["dead_letters"], found["problems"]) == (0, 0, [])
+    assert found["replies"] == {"lesson.marked.v1": 72_368}
+    audited = composed.ops("audit")
+    assert audited.code == 0, audited.err
