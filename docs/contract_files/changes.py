@@ -69,7 +69,8 @@ def _values(old: Json, new: Json, at: str) -> Iterator[Change]:
     """Every change of what a field may hold."""
     was, is_now = _types(old), _types(new)
     if was - {"null"} != is_now - {"null"}:
-        yield Change(Kind.OTHER, at, f"was {_named(was)} and is {_named(is_now)} now")
+        kind = Kind.WIDENED if _within(was, is_now) else Kind.NARROWED if _within(is_now, was) else Kind.OTHER
+        yield Change(kind, at, f"was {_named(was)} and is {_named(is_now)} now")
         return
     if "null" in is_now - was:
         yield Change(Kind.WIDENED, at, "was never null and may be null now")
@@ -137,6 +138,11 @@ def _without_null(schema: Json) -> Json:
 
 def _allowed(schema: Json) -> list[Any] | None:
     return [schema["const"]] if "const" in schema else schema.get("enum")
+
+
+def _within(fewer: set[str], more: set[str]) -> bool:
+    """Whether every value of some types is one of some other types; a whole number is a number, no type is any."""
+    return not more or (bool(fewer) and fewer <= more | ({"integer"} if "number" in more else set()))
 
 
 def _named(types: set[str]) -> str:

@@ -175,7 +175,11 @@ class TestValues:
             ({"const": "a"}, {"const": "b"}, Kind.WIDENED),
             ({"type": "string", "pattern": "a"}, {"type": "string", "pattern": "b"}, Kind.OTHER),
             ({"type": "string"}, {"type": "string", "format": "uri"}, Kind.NARROWED),
-            ({"type": "integer"}, {"type": "number"}, Kind.OTHER),
+            ({"type": "integer"}, {"type": "number"}, Kind.WIDENED),
+            ({"type": "number"}, {"type": "integer"}, Kind.NARROWED),
+            ({"type": "integer"}, {"type": "string"}, Kind.OTHER),
+            ({}, {"type": "object"}, Kind.NARROWED),
+            ({"type": "object"}, {}, Kind.WIDENED),
             ({"type": ["string", "null"]}, {"type": "string"}, Kind.NARROWED),
             ({"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "null"}]}, Kind.WIDENED),
             (
