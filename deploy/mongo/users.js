@@ -2,7 +2,7 @@
 //
 // Run by mongosh as the root user at every start, so that a volume of an older version gets what a newer one needs, and a
 // changed password takes effect. Environment: MONGO_HOST, MONGO_ROOT_PASSWORD, MONGO_DATABASE, and a password for each
-// user as MONGO_<USER>_PASSWORD.
+// user as MONGO_<USER>_PASSWORD; MONGO_OPTIONS is added to the address (TLS).
 
 const READ = ["find"];
 const KEYS = ["find", "insert", "update", "remove"];
@@ -62,7 +62,7 @@ function setting(name) {
 }
 
 function opened() {
-  const address = `mongodb://${setting("MONGO_HOST")}/?directConnection=true&serverSelectionTimeoutMS=10000`;
+  const address = `mongodb://${setting("MONGO_HOST")}/?directConnection=true&serverSelectionTimeoutMS=10000${process.env.MONGO_OPTIONS || ""}`;
   try {
     const server = new Mongo(address);
     server.getDB("admin").auth("root", setting("MONGO_ROOT_PASSWORD"));
