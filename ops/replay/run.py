@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 
@@ -18,6 +18,7 @@ from ops.platform.counting import ExpectedFigures
 from ops.platform.datasets import Dataset
 from ops.replay.figures import Figures, read_figures
 from ops.replay.plan import PlannedCommand
+from ops.replay.repeating import Patience, until_answered
 from ops.replay.sending import send_all
 from ops.replay.view import live
 from ops.replay.watching import TOPICS, Watch, percentiles
@@ -59,6 +60,8 @@ class Result:
             "notifications": dict(self.figures.notifications),
             "percentages": {str(p): n for p, n in sorted(self.figures.percentages.items())},
             "commands": self.watch.sent,
+            "answered": self.watch.answered,
+            "sent_again": self.watch.sent_again,
             "replies": dict(self.watch.replies),
             "seconds": round(self.seconds, 3),
             "fingerprint": self.figures.fingerprint,
@@ -94,10 +97,20 @@ async def replay(
         letters_before = await _dead_letters(offsets)
         async with _following(watch, reader), live(console, watch, commands=len(commands), expected=expected):
             aside = asyncio.create_task(_beside(beside, watch))
-            await send_all(commands, producer=producer, watch=watch, rate=rate, tokens=tokens)
+            send = partial(send_all, producer=producer, watch=watch, tokens=tokens)
+
+            async def arrived() -> None:
+                await _finished(offsets, watch, log_of)
+                await _all_arrived(watch, (len(commands), *new))
+
+            async def again(silent: Sequence[PlannedCommand]) -> None:
+                await send(silent, rate=None)
+                await arrived()
+
+            await send(commands, rate=rate)
             await aside
-            await _finished(offsets, watch, log_of)
-            await _all_arrived(watch, (len(commands), *new))
+            await arrived()
+            await until_answered(commands, watch, again)
         seconds = perf_counter() - started
         dead_letters = await _dead_letters(offsets) - letters_before
     return await _verdict(target, dataset, expected, watch, dead_letters, seconds)
@@ -121,10 +134,11 @@ async def _following(watch: Watch, reader: AIOKafkaConsumer) -> AsyncIterator[No
 
 async def _finished(offsets: GroupOffsets, watch: Watch, log_of: Callable[[str], Path] | None) -> None:
     """Wait until each service has committed everything there is for it, in the order of the flow."""
+    patience = Patience()
     for service in SERVICES:
-        moved_at, last = perf_counter(), -1
-        while (behind := await offsets.behind(service)) > 0:
-            if behind != last:
+        moved_at, last = perf_counter(), None
+        while (behind := await patience.ask(partial(offsets.behind, service))) != 0:
+            if behind is None or behind != last:
                 moved_at, last = perf_counter(), behind
             elif perf_counter() - moved_at > STALL_SECONDS:
                 log = f"its log, {log_of(service)}" if log_of is not None else "its log"
@@ -176,6 +190,8 @@ async def _verdict(
     problems = figures.differences(expected, rendered=rendered)
     if drift:
         problems.append(f"drift: {drift}, expected 0")
+    if silent := watch.sent - watch.answered:
+        problems.append(f"commands without an answer: {silent}, expected 0")
     if dead_letters:
         problems.append(f"dead letters: {dead_letters}, expected 0")
     return Result(expected, figures, watch, drift, dead_letters, seconds, problems)

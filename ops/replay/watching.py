@@ -27,11 +27,16 @@ class Watch:
 
     run: str
     enrollment_of: Mapping[tuple[str, str], str]
+    #: How many commands were sent, and how many sendings only repeated one.
     sent: int = 0
+    sent_again: int = 0
+    #: By their type; a command that was handled twice, or sent again, is answered more than once.
     replies: Counter[str] = field(default_factory=Counter)
     enrollments: set[str] = field(default_factory=set)
     certificates: set[str] = field(default_factory=set)
     seconds: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+    _commands: set[int] = field(default_factory=set)
+    _answered: set[str] = field(default_factory=set)
     _sent_at: dict[str, float] = field(default_factory=dict)
     _open: defaultdict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _arrived: Counter[str] = field(default_factory=Counter)
@@ -48,16 +53,27 @@ class Watch:
 
     @property
     def answered(self) -> int:
-        """Replies that have come, of every kind."""
-        return self.replies.total()
+        """Commands that were answered, whatever the answer."""
+        return len(self._answered)
+
+    def has_answer(self, command: PlannedCommand) -> bool:
+        """Whether this command was answered."""
+        return self._name(command) in self._answered
+
+    def _name(self, command: PlannedCommand) -> str:
+        return f"{self.run}:{command.index}"
 
     def sending(self, command: PlannedCommand) -> None:
         """Note that this command is on its way."""
         now = time.perf_counter()
+        if command.index in self._commands:
+            self.sent_again += 1
+            return
+        self._commands.add(command.index)
         self.sent += 1
         if not command.first:
             return
-        self._sent_at[f"{self.run}:{command.index}"] = now
+        self._sent_at[self._name(command)] = now
         enrollment = self.enrollment_of[command.completion.user_id, command.completion.course_id]
         self._open[enrollment].append(now)
         self._last_sent[enrollment] = now
@@ -88,6 +104,7 @@ class Watch:
             return
         reply = (headers.get("ce_type") or b"").decode("utf-8", "replace")
         self.replies[reply] += 1
+        self._answered.add(correlation)
         sent = self._sent_at.pop(correlation, None)
         if sent is not None and reply == LessonMarked.TYPE:  # a rejection records nothing
             self.seconds["recorded"].append(now - sent)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from ops.errors import OperatorError
 from ops.offsets import GroupOffsets
 from ops.platform.counting import ExpectedFigures
 from ops.platform.datasets import PlannedCompletion
+from ops.replay import repeating
 from ops.replay import run as replaying
 from ops.replay.figures import Figures
 from ops.replay.plan import PlannedCommand
+from ops.replay.repeating import Patience, until_answered
 from ops.replay.run import Result, _all_arrived, _finished
 from ops.replay.session import report_of
 from ops.replay.watching import Watch, percentiles
@@ -242,3 +244,63 @@ async def test_one_partition_does_not_make_up_for_another() -> None:
             return {first: 1, second: 7}
 
     assert await Offsets().behind("certificates") == 7
+
+
+def planned(index: int) -> PlannedCommand:
+    return PlannedCommand(index, PlannedCompletion("maya", "lesson", "bread", 0), first=True)
+
+
+async def test_what_nobody_answered_is_sent_again_until_it_is() -> None:
+    commands, watched = [planned(0), planned(1)], watch("a", "b")
+    watched._arrival(reply("run:0"), 11.0)
+    sent_again: list[list[int]] = []
+
+    async def again(silent: Sequence[PlannedCommand]) -> None:
+        sent_again.append([command.index for command in silent])
+        watched._arrival(reply("run:1"), 12.0)
+
+    await until_answered(commands, watched, again)
+
+    assert sent_again == [[1]]
+    assert watched.answered == 2
+
+
+async def test_what_nobody_ever_answers_is_not_sent_for_ever_and_is_a_problem() -> None:
+    tries = 0
+
+    async def again(_: Sequence[PlannedCommand]) -> None:
+        nonlocal tries
+        tries += 1
+
+    await until_answered([planned(0)], watch("a"), again)
+
+    assert tries == 1
+
+
+def test_a_repetition_counts_neither_as_a_command_nor_as_a_second_answer() -> None:
+    watched = watch("a")
+    watched.sending(planned(0))
+
+    watched._arrival(reply("run:0"), 11.0)
+    watched._arrival(reply("run:0"), 12.0)
+
+    assert (watched.sent, watched.sent_again, watched.answered) == (1, 1, 1)
+    assert watched.replies.total() == 2
+
+
+async def test_a_broker_that_is_away_for_a_moment_is_borne_and_for_longer_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def away() -> int:
+        raise OperatorError("the broker failed")
+
+    async def there() -> int:
+        return 7
+
+    patience = Patience()
+
+    assert await patience.ask(away) is None
+    assert await patience.ask(there) == 7
+    monkeypatch.setattr(repeating, "AWAY_SECONDS", -1.0)
+    with pytest.raises(OperatorError, match="the broker failed"):
+        await patience.ask(away)
