@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 REPORT ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-real parts bench lint format lock clean
+.PHONY: help setup demo test test-real test-containers parts bench lint format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -28,8 +28,12 @@ demo: $(INSTALLED) ## Replay one course of real learners on a system of its own 
 test: $(INSTALLED) ## Everything that runs on the embedded stack
 	pytest -q -n 2 --dist loadfile --stack embedded -m "not real and not containers and not bench"
 
-test-real: $(INSTALLED) ## The same suites and more on Apache Kafka and the Rust database server
-	pytest -q --stack kafka -m "not bench" tests/integration tests/e2e
+test-real: $(INSTALLED) ## The same suites and more on Apache Kafka and the Rust database server, foreign gateways, and containers
+	pytest -q --stack kafka -m "not bench and not containers" tests/integration tests/e2e tests/contract/gateways
+	$(MAKE) test-containers
+
+test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)
+	pytest -q -m containers tests
 
 parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven) and the Rust database server (cargo)
 	$(BIN)/python -m ops.stacks.fetch

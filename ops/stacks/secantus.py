@@ -38,7 +38,7 @@ def python_server_missing() -> list[str]:
 
 def rust_server_missing() -> list[str]:
     """What has to be installed before the Rust server can start, as sentences."""
-    if _rust_server() is not None:
+    if installed_rust_server() is not None:
         return []
     if named := os.environ.get(_RUST_SERVER_VARIABLE):
         return [f"SecantusDB's Rust server is missing: {_RUST_SERVER_VARIABLE} names {named}, which cannot be executed"]
@@ -57,9 +57,9 @@ async def build_rust_server(programs: Programs) -> str:
     root.mkdir(parents=True, exist_ok=True)
     busy = f"Another process has been building SecantusDB's Rust server in {root} for too long"
     async with locked(root / ".lock", seconds=_BUILD_SECONDS, busy=busy):
-        if _rust_server() is None:
+        if installed_rust_server() is None:
             await _build(programs, root)
-    if (server := _rust_server()) is None:
+    if (server := installed_rust_server()) is None:
         raise StackError(rust_server_missing()[0])
     return server
 
@@ -82,7 +82,7 @@ def python_server(home: Home, *, port: int) -> Program:
 
 def rust_server(home: Home, *, port: int) -> Program:
     """The Rust server on this port."""
-    server = str(_rust_server())
+    server = str(installed_rust_server())
     # Only the one that was built into the cache is certainly of this version.
     of_the_cache = Path(server).is_relative_to(_rust_root())
     title = f"SecantusDB {RUST_VERSION} (Rust)" if of_the_cache else f"SecantusDB ({server})"
@@ -106,7 +106,8 @@ def _rust_root() -> Path:
     return cache_directory() / "secantus"
 
 
-def _rust_server() -> str | None:
+def installed_rust_server() -> str | None:
+    """Where the Rust server is: named by the environment, in the cache, or on the PATH; None when it is nowhere."""
     if named := os.environ.get(_RUST_SERVER_VARIABLE):
         return shutil.which(named)
     return shutil.which(_rust_root() / "bin" / _RUST_SERVER) or shutil.which(_RUST_SERVER)
