@@ -19,7 +19,7 @@ _LEFT_OUT = shutil.ignore_patterns("node_modules")
 def node_missing() -> list[str]:
     """What has to be installed before a program in Node can run, as sentences."""
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    return [f"{name} is missing: install Node 20 or newer" for name in missing]
+    return [f"{name} is missing: install Node 18 or newer" for name in missing]
 
 
 def packages_of(folder: Path) -> Path:

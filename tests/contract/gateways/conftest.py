@@ -16,8 +16,9 @@ async def system() -> AsyncIterator[System]:
 
 
 @pytest.fixture(autouse=True)
-def served_by(record_property: Callable[[str, object], None]) -> None:
-    record_property("stack", "Apache Kafka and the Rust server")
+def served_by(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> None:
+    if "system" in request.fixturenames:
+        record_property("stack", "Apache Kafka and the Rust server")
 
 
 @pytest.fixture(params=list(LANGUAGES), scope="session")
