@@ -1,6 +1,7 @@
 """The composed system over SASL_SSL and TLS: the same figures, the least rights, and a sentence for what is refused."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from shared.contracts.topics import SERVICES, TOPICS, Topic, is_reply_topic, rep
 from shared.kafka.connection import client_options
 from shared.settings import KafkaSettings
 from tests.support.eventually import eventually
+from tests.support.figures import assert_exact
 from tests.support.secured import Secured, reasons, secured
 from tests.support.tls import certificate
 
@@ -31,6 +33,15 @@ MONGO = "LESSON_PROGRESS_MONGO__URI=mongodb://progress:{password}@mongo:27017/le
 def secure(image: str) -> Iterator[Secured]:
     with secured() as running:
         yield running
+
+
+def test_the_same_replay_ends_in_the_exact_figures(secure: Secured) -> None:
+    replay = ("replay", "/examples/oulad", "--stack", "external", "--copies", "1", "--seed", "3")
+
+    ended = secure.system.ops(*replay, "--report", "/dev/stdout", seconds=1000)
+
+    assert ended.code == 0, ended.err[-3000:]
+    assert_exact(json.loads(ended.out))
 
 
 def may_write(principal: str, topic: Topic) -> bool:
