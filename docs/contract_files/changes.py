@@ -91,7 +91,7 @@ def _limits(old: Json, new: Json, at: str) -> Iterator[Change]:
         was, is_now = old.get(limit), new.get(limit)
         if was == is_now:
             continue
-        says = f"had {limit} {was} and has {is_now} now" if was is not None else f"had no {limit} and has {is_now} now"
+        says = f"had {_quoted(limit, was)} and has {_quoted(limit, is_now)} now"
         looser = is_now is None or (was is not None and ((is_now < was) == (limit in _LOWER)))
         yield Change(Kind.WIDENED if looser else Kind.NARROWED, at, says)
 
@@ -119,7 +119,7 @@ def _forms(old: Json, new: Json, at: str) -> Iterator[Change]:
         yield Change(kind, at, f"had {_quoted(form, was)} and has {_quoted(form, is_now)} now")
 
 
-def _quoted(form: str, value: str | None) -> str:
+def _quoted(form: str, value: object) -> str:
     return f"no {form}" if value is None else f"the {form} {value}"
 
 

@@ -35,7 +35,7 @@ def _answers(before: Json, after: Json, old: Json, new: Json) -> Iterator[str]:
 
 
 def _questions(before: Json, after: Json, old: Json, new: Json) -> Iterator[str]:
-    yield from _changed(_asked(before, old), _asked(after, new), _REFUSES_CALLERS, "the question")
+    yield from _changed(_asked(before, old), _asked(after, new), _REFUSES_CALLERS, "what is asked")
     if after.get("security") and not before.get("security"):
         yield "it asks for a token now, and did not before."
 

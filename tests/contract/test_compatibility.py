@@ -154,7 +154,9 @@ class TestValues:
         shorter = Annotated[Id, Field(json_schema_extra={"maxLength": 20})]
         [sentence] = mutate(gateways, gateways.LessonComplete, lesson_id=(shorter, ...))
 
-        assert "the field `lessonId` had maxLength 255 and has 20 now. This breaks gateways" in sentence
+        assert (
+            "the field `lessonId` had the maxLength 255 and has the maxLength 20 now. This breaks gateways" in sentence
+        )
         assert "what they may send today is refused" in sentence
 
     def test_an_event_that_may_be_null(self, mutate: Mutate) -> None:
@@ -303,7 +305,7 @@ class TestHttp:
 
         parameter, token = broken(present, changed)
 
-        assert "the field `query why` of the question is new and required. This breaks its callers." in parameter
+        assert "the field `query why` of what is asked is new and required. This breaks its callers." in parameter
         assert "it asks for a token now, and did not before." in token
 
     def test_an_answer_may_hold_more(self, present: Contracts, changed: Contracts) -> None:

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # it has none
 from structlog.testing import capture_logs
 
+from docs.contract_files.asyncapi.messages import key_of
 from docs.contract_files.messages import every_message, topic_of
 from docs.contract_files.places import EXAMPLES, ROOT, schema_of
 from docs.contract_files.records import DEAD_LETTER, REPLAY, TOKEN
@@ -111,6 +112,20 @@ async def test_events_replies_and_refusals_are_what_the_services_write() -> None
         assert headers["ce_source"].encode() in {dict(r.headers)["ce_source"] for r in real}, name
         assert list(value) in [list(v) for v in _values(real)], name
         assert {r.topic for r in real} == {example(name)["topic"]}, name
+
+
+async def test_keys_are_the_fields_that_are_described_as_keys() -> None:
+    with capture_logs():
+        written = (await everything_published()).by_type()
+
+    for name, model in every_message().items():
+        key = key_of(model, topic_of(name))
+        shown = [example(n) for n in MESSAGES if example(n)["headers"]["ce_type"] == name]
+        keyed = [(e["key"], e["value"]) for e in shown]
+        keyed += [((r.key or b"").decode(), v) for r, v in zip(written[name], _values(written[name]), strict=True)]
+        for found, value in keyed:
+            assert found == value.get(key, found), name
+            assert found, name
 
 
 def _values(records: list[Record]) -> list[dict[str, Any]]:

@@ -79,26 +79,41 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-#: What is likely to lie just within a limit, or just outside.
-EDGES = st.sampled_from(
-    [-1, 0, 100, 101, 253_402_300_799_999, 253_402_300_800_000, "", "a" * 255, "a" * 256, "a" * 500, "a" * 501, "\0",
-     "\x7f", "\x9f", "\xa0", "🎓" * 255, "🎓" * 256, "issued", "lost", "certificate_ready", None, True]
-)  # fmt: skip
+#: What lies just within a limit, or just outside.
+EDGES = [
+    -1, 0, 1, 99.5, 100, 101, 253_402_300_799_999, 253_402_300_800_000, None, True, [], {}, "", " ",
+    "a" * 255, "a" * 256, "a" * 500, "a" * 501, "🎓" * 255, "🎓" * 256, "\0", "\x1f", "a\x7f", "\x80", "\x9f", "\xa0",
+    "é\u2028", "issued", "lost", "certificate_ready",
+]  # fmt: skip
 
 
-@given(message_type=st.sampled_from(TYPES), data=st.data())
-def test_a_validator_takes_what_the_services_take_and_nothing_else(message_type: str, data: Any) -> None:
-    [value] = schema(message_type)["examples"]
-    changed = data.draw(st.dictionaries(st.sampled_from(sorted(value)), JSON | EDGES, max_size=2))
-    without = data.draw(st.sets(st.sampled_from(sorted(value)), max_size=1))
-    sent = {name: v for name, v in {**value, **changed}.items() if name not in without}
+def agreed(message_type: str, sent: dict[str, Any]) -> bool:
+    """Whether a validator and the message itself are of one mind about a value."""
     try:
         every_message()[message_type].from_json(json.dumps(sent).encode())
         taken = True
     except ValidationError:
         taken = False
+    return bool(VALIDATORS[message_type].is_valid(sent) == taken)
 
-    assert VALIDATORS[message_type].is_valid(sent) == taken, sent
+
+@OF_EVERY_TYPE
+def test_a_validator_draws_every_limit_where_the_services_draw_it(message_type: str) -> None:
+    [value] = schema(message_type)["examples"]
+    for name in value:
+        assert agreed(message_type, {key: value[key] for key in value if key != name}), name
+        for edge in EDGES:
+            assert agreed(message_type, {**value, name: edge}), (name, edge)
+
+
+@given(message_type=st.sampled_from(TYPES), data=st.data())
+def test_a_validator_takes_what_the_services_take_and_nothing_else(message_type: str, data: Any) -> None:
+    [value] = schema(message_type)["examples"]
+    changed = data.draw(st.dictionaries(st.sampled_from(sorted(value)), JSON, max_size=2))
+    without = data.draw(st.sets(st.sampled_from(sorted(value)), max_size=1))
+    sent = {name: v for name, v in {**value, **changed}.items() if name not in without}
+
+    assert agreed(message_type, sent), sent
 
 
 class TestFilesThatWereEdited:
