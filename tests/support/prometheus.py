@@ -1,6 +1,7 @@
 """Prometheus for tests: the committed rules and scrape configuration, its programs, a server with shortened windows."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -59,14 +60,18 @@ def shortened(rules: str, *, times: int) -> str:
     return _WINDOW.sub(shorter, rules)
 
 
-def pointed(configuration: str, targets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The same scrape configuration every second, with addresses (`host:port`) in place of the service discovery."""
+def pointed(configuration: str) -> dict[str, Any]:
+    """The same scrape configuration every two seconds, where files of addresses stand for names to look up."""
     document: dict[str, Any] = yaml.safe_load(configuration)
-    document["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    document["global"] |= {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     for job in document["scrape_configs"]:
         del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": list(targets[job["job_name"]])}]
+        job["file_sd_configs"] = [{"files": [_targets_of(job["job_name"])], "refresh_interval": "2s"}]
     return document
+
+
+def _targets_of(job: str) -> str:
+    return f"{job}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,14 @@ class Prometheus:
     """A running server, asked over its HTTP API."""
 
     http: httpx.AsyncClient
+    folder: Path
+
+    def point(self, targets: Mapping[str, Sequence[str]]) -> None:
+        """Scrape these addresses (`host:port`), by job, from now on."""
+        for job, addresses in targets.items():
+            unfinished = self.folder / f"{job}.unfinished"
+            unfinished.write_text(json.dumps([{"targets": list(addresses)}]))
+            unfinished.replace(self.folder / _targets_of(job))
 
     async def query(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
         """The labels and values of an instant query."""
@@ -102,14 +115,12 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def running_prometheus(
-    folder: Path, targets: Mapping[str, Sequence[str]], *, times: int
-) -> AsyncIterator[Prometheus]:
-    """Debian's Prometheus on a free port over these targets, with the committed rules that many times faster."""
+async def running_prometheus(folder: Path, *, times: int) -> AsyncIterator[Prometheus]:
+    """Debian's Prometheus on a free port, with the committed rules that many times faster, pointed nowhere yet."""
     (folder / "rules").mkdir(parents=True)
     for file in RULES.glob("*.yml"):
         (folder / "rules" / file.name).write_text(shortened(file.read_text(), times=times))
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(pointed(CONFIGURATION.read_text(), targets)))
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(pointed(CONFIGURATION.read_text())))
     address = f"127.0.0.1:{Ports({}).of('prometheus')}"
     command = [
         program("prometheus"),
@@ -132,7 +143,7 @@ async def running_prometheus(
                     return False
 
             await eventually(ready, within=_READY_SECONDS)
-            yield Prometheus(http)
+            yield Prometheus(http, folder)
     finally:
         log.close()
         if process.returncode is None:

@@ -1,0 +1,173 @@
+"""Prometheus over the composed system: nothing to say of a healthy replay, and a word for each thing that breaks."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from shared.contracts.topics import LESSON_COMPLETED, SERVICES
+from tests.support.composed import Composed, Ended
+from tests.support.eventually import eventually
+from tests.support.monitored import ALERTS, RECORDED
+from tests.support.prometheus import Prometheus, running_prometheus
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+
+#: How many times shorter the rules' windows are here: a minute is six seconds, three scrapes.
+TIMES = 10
+LEARNERS, LESSONS, A_SECOND = 60, 8, 40
+PORTS = {"progress": 8081, "recalculator": 8082, "certificates": 8083}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A composed system, and the Prometheus that watches it."""
+
+    system: Composed
+    prometheus: Prometheus
+
+    async def ops(self, folder: Path, *arguments: str) -> None:
+        """Run an operator's command that reads a folder of this machine as `/data`."""
+        mount = ("run", "--rm", "--no-TTY", "--volume", f"{folder}:/data:ro", "ops")
+        ended: Ended = await asyncio.to_thread(self.system.compose, *mount, *arguments)
+        assert ended.code == 0, ended.err
+
+    def look_up(self) -> None:
+        """Find the services where they are published now, as names would."""
+        self.prometheus.point({service: [self.system.address(service, port)] for service, port in PORTS.items()})
+
+    async def fires(self, alert: str) -> str:
+        """Wait until an alert fires; answers its link."""
+        return (await eventually(lambda: self._firing(alert), within=60))["runbook_url"]
+
+    async def _firing(self, alert: str) -> dict[str, str]:
+        return dict((await self.prometheus.firing()).get(alert, {}))
+
+    async def fired(self, since: float) -> set[str]:
+        """The alerts that have fired since that moment (epoch seconds)."""
+        range_ = f"{max(1, int(time.time() - since))}s"
+        fired = await self.prometheus.query(f'count_over_time(ALERTS{{alertstate="firing"}}[{range_}])')
+        return {labels["alertname"] for labels, _ in fired}
+
+    async def all_up(self) -> bool:
+        return await self.prometheus.up() == dict.fromkeys(SERVICES, "up")
+
+    async def back(self) -> bool:
+        return "LessonProgressServiceDown" not in await self.prometheus.firing()
+
+    async def knows_courses(self) -> bool:
+        """Whether completion ratios were refreshed since there are courses; that is done once a minute."""
+        return bool(await self.prometheus.query("lesson_progress_course_completion_ratio"))
+
+    async def without_values(self) -> set[str]:
+        """The recorded series that have never had a value; what was not observed has none (NaN)."""
+        asked = {name: f"count_over_time(({name} >= 0)[10m:2s])" for name in RECORDED}
+        return {name for name, expression in asked.items() if not await self.prometheus.query(expression)}
+
+
+@pytest.fixture
+async def watched(composed: Composed, tmp_path: Path) -> AsyncIterator[Watched]:
+    async with running_prometheus(tmp_path / "prometheus", times=TIMES) as prometheus:
+        watched = Watched(composed, prometheus)
+        watched.look_up()
+        yield watched
+
+
+@pytest.fixture
+def school(tmp_path: Path) -> Path:
+    """A course of its own, whose learners all finish it."""
+    number, folder = secrets.randbelow(10**6), tmp_path / "school"
+    folder.mkdir()
+    lessons = [f"{number}{n}" for n in range(LESSONS)]
+    learners = [f"{number}{n:03}" for n in range(LEARNERS)]
+    course = f"P{number},2013J"
+    tables = {
+        "courses.csv": ["code_module,code_presentation,module_presentation_length", f"{course},268"],
+        "assessments.csv": [
+            "code_module,code_presentation,id_assessment,assessment_type,date,weight",
+            *(f"{course},{lesson},TMA,{10 * n},10" for n, lesson in enumerate(lessons)),
+        ],
+        "studentRegistration.csv": [
+            "code_module,code_presentation,id_student,date_registration,date_unregistration",
+            *(f"{course},{learner},-10," for learner in learners),
+        ],
+        "studentAssessment.csv": [
+            "id_assessment,id_student,date_submitted,is_banked,score",
+            *(f"{lesson},{learner},{n},0,70" for n, lesson in enumerate(lessons) for learner in learners),
+        ],
+    }
+    for name, lines in tables.items():
+        (folder / name).write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture
+def unwritable(tmp_path: Path) -> Path:
+    """A platform with one lesson and one learner, whose name no font of ours shows."""
+    own, folder = secrets.token_hex(4), tmp_path / "unwritable"
+    folder.mkdir()
+    documents = {
+        "users": {"_id": f"user-{own}", "name": "\U00013080", "email": "maat@example.org"},
+        "courses": {"_id": f"course-{own}", "title": "Hieroglyphs"},
+        "courseModules": {"_id": f"module-{own}", "courseId": f"course-{own}", "title": "Birds", "order": 1},
+        "lessons": {"_id": f"lesson-{own}", "moduleId": f"module-{own}", "title": "The eye", "order": 1},
+        "enrollments": {
+            "_id": f"enrollment-{own}",
+            "userId": f"user-{own}",
+            "courseId": f"course-{own}",
+            "enrolledAt": 1,
+        },
+    }
+    for name, document in documents.items():
+        (folder / f"{name}.jsonl").write_text(json.dumps(document) + "\n")
+    return folder
+
+
+async def test_a_healthy_replay_fills_every_rule_and_raises_nothing_and_each_thing_that_breaks_raises_its_alert(
+    watched: Watched, school: Path, unwritable: Path
+) -> None:
+    # Until the first scrape, every service is down.
+    await eventually(watched.all_up, within=60)
+    await eventually(watched.back, within=30)
+    healthy_at = time.time()
+
+    await watched.ops(school, "replay", "/data", "--stack", "external", "--copies", "1", "--rate", str(A_SECOND))
+
+    await eventually(watched.knows_courses, within=90)
+    assert await watched.without_values() == set()
+    assert await watched.all_up()
+    assert {rule["health"] for kind in ("alert", "record") for rule in await watched.prometheus.rules(kind)} == {"ok"}
+    assert len(await watched.prometheus.rules("alert")) == len(ALERTS)
+    assert await watched.fired(healthy_at) == set()
+
+    await _poison(watched.system)
+    assert await watched.fires("LessonProgressDeadLetters") == "docs/runbook.md#dead-letters"
+
+    user, lesson = (json.loads((unwritable / f"{name}.jsonl").read_text())["_id"] for name in ("users", "lessons"))
+    await watched.ops(unwritable, "import", "/data")
+    await watched.ops(unwritable, "complete", lesson, "--user", user)
+    assert await watched.fires("LessonProgressCertificateFailed") == "docs/runbook.md#a-certificate-failed"
+
+    await asyncio.to_thread(watched.system.compose, "kill", "certificates")
+    try:
+        assert await watched.fires("LessonProgressServiceDown") == "docs/runbook.md#a-service-is-down"
+    finally:
+        await asyncio.to_thread(watched.system.up, "certificates")
+        watched.look_up()
+
+    await eventually(watched.back, within=60)
+    assert await watched.fired(healthy_at) == {
+        "LessonProgressDeadLetters", "LessonProgressCertificateFailed", "LessonProgressServiceDown",
+    }  # fmt: skip
+
+
+async def _poison(system: Composed) -> None:
+    """Write a record that says nothing of what it is."""
+    async with AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{system.environment['KAFKA_PORT']}") as producer:
+        await producer.send_and_wait(LESSON_COMPLETED, b"\x00not a message", b"nobody")
