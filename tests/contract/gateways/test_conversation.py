@@ -64,6 +64,16 @@ async def test_a_difference_ends_it_with_a_sentence(system: System, programs: Pr
     assert said.errors.count("\n") == 1
 
 
+async def test_a_reply_topic_that_nobody_made_is_named(system: System, programs: Programs) -> None:
+    about, _ = await conversation(system.campus, system.gateway.token)
+    address = {"BROKER": system.stack.bootstrap_servers, "HTTP_URL": system.stack.http_url("progress")}
+
+    said = await programs.run("Conversation", {"GATEWAY": "nobody", **address, **about})
+
+    assert (said.code, said.lines) == (1, [])
+    assert said.errors == "Step 1 went otherwise: the topic progress.replies.nobody is not there\n"
+
+
 async def test_what_is_not_set_is_named(programs: Programs) -> None:
     said = await programs.run("Conversation", {"BROKER": "127.0.0.1:1"})
 

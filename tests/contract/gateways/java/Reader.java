@@ -1,5 +1,6 @@
 // Reads all that comes to a topic from now on.
 
+import static org.apache.kafka.clients.consumer.ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG;
 import static org.apache.kafka.clients.consumer.ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG;
 
 import java.time.Duration;
@@ -13,6 +14,8 @@ import org.apache.kafka.common.errors.WakeupException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 public final class Reader implements AutoCloseable {
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
+
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final Consumer<ConsumerRecord<byte[], byte[]>> hear;
     private final Thread listening;
@@ -20,13 +23,17 @@ public final class Reader implements AutoCloseable {
     public Reader(Map<String, Object> connection, String topic, Consumer<ConsumerRecord<byte[], byte[]>> hear) {
         var settings = new HashMap<>(connection);
         settings.put(FETCH_MAX_WAIT_MS_CONFIG, 100);
+        settings.put(ALLOW_AUTO_CREATE_TOPICS_CONFIG, false);
         this.hear = hear;
         consumer = new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
         listening = new Thread(this::listen, topic);
         try {
             // Without a group, because each running copy must hear everything.
-            var partitions = consumer.partitionsFor(topic).stream()
+            var partitions = consumer.partitionsFor(topic, PATIENCE).stream()
                 .map(partition -> new TopicPartition(topic, partition.partition())).toList();
+            if (partitions.isEmpty()) {
+                throw new IllegalStateException("the topic " + topic + " is not there");
+            }
             consumer.assign(partitions);
             consumer.seekToEnd(partitions);
             partitions.forEach(consumer::position); // asks the broker now, so that nothing that comes later slips by

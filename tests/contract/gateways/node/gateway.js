@@ -22,7 +22,12 @@ export class Gateway {
     // The partitioner of Kafka's own client: whoever uses it sends a learner's commands to the same partition.
     gateway.#producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
     await gateway.#producer.connect();
-    gateway.#stopReading = await readFromNow(kafka, gateway.#replies, name, (reply) => gateway.#hear(reply));
+    try {
+      gateway.#stopReading = await readFromNow(kafka, gateway.#replies, name, (reply) => gateway.#hear(reply));
+    } catch (failure) {
+      await gateway.#producer.disconnect(); // otherwise it would keep the program from ending
+      throw failure;
+    }
     return gateway;
   }
 

@@ -22,9 +22,11 @@ export function connect(environment, { username = environment.KAFKA_USERNAME, pa
 export async function readFromNow(kafka, topic, group, hear) {
   const admin = kafka.admin();
   // Each running copy has a group of its own, because each must hear everything.
-  const consumer = kafka.consumer({ groupId: `${group}-${randomUUID()}`, maxWaitTimeInMs: 100 });
+  const groupId = `${group}-${randomUUID()}`;
+  const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100, allowAutoTopicCreation: false });
   try {
     await admin.connect();
+    if (!(await admin.listTopics()).includes(topic)) throw new Error(`the topic ${topic} is not there`);
     const ends = await admin.fetchTopicOffsets(topic);
     await consumer.connect();
     await consumer.subscribe({ topic });
