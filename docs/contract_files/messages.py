@@ -19,11 +19,17 @@ _REPAIRS = {name(service) for service in SERVICES for name in (dead_letters_of, 
 
 
 def every_message() -> dict[str, type[Message]]:
-    """Every message by its type, in the order of the topics that carry them."""
+    """Every message by its type, in the order of the topics that carry them.
+
+    Raises:
+        LookupError: a topic carries a type that no message has.
+    """
     found = {
         model.TYPE: model for name in _modules() for model in vars(import_module(name)).values() if _has_type(model)
     }
     order = [message_type for topic in flow() for message_type in topic.types]
+    if unknown := [message_type for message_type in order if message_type not in found]:
+        raise LookupError(f"{unknown[0]} has no message: add one to shared/contracts, in its producer's file")
     return {message_type: found[message_type] for message_type in order}
 
 

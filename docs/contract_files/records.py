@@ -40,8 +40,15 @@ def examples() -> dict[str, Json]:
 
 
 def examples_of(message_type: str) -> dict[str, Json]:
-    """The example records of one message type."""
-    return {name: made for name, made in examples().items() if made["headers"]["ce_type"] == message_type}
+    """The example records of one message type.
+
+    Raises:
+        LookupError: there is none.
+    """
+    found = {name: made for name, made in examples().items() if made["headers"]["ce_type"] == message_type}
+    if not found:
+        raise LookupError(f"{message_type} has no example: add one to docs/contract_files/story.py")
+    return found
 
 
 def name_of(refusal: Rejection) -> str:

@@ -12,9 +12,10 @@ from structlog.testing import capture_logs
 from docs.contract_files.asyncapi.messages import key_of
 from docs.contract_files.messages import every_message, topic_of
 from docs.contract_files.places import EXAMPLES, ROOT, schema_of
-from docs.contract_files.records import DEAD_LETTER, REPLAY, TOKEN
+from docs.contract_files.records import DEAD_LETTER, REPLAY, TOKEN, examples_of
 from docs.contract_files.story import refusals
 from shared.contracts import rejections
+from shared.contracts.gateways import LessonComplete
 from shared.contracts.rejections import Rejection
 from shared.contracts.topics import SERVICES, TOPICS, consumed_by
 from shared.kafka.admission import Admission
@@ -52,6 +53,16 @@ def test_there_is_an_example_of_every_message_and_of_every_refusal() -> None:
     assert {example(name)["headers"]["ce_type"] for name in MESSAGES} == set(every_message())
     assert {(example(name)["value"]["code"], example(name)["value"]["reason"]) for name in REFUSALS} == reasons
     assert {(refusal.code, refusal.reason) for _, refusal in refusals()} == reasons
+
+
+def test_a_message_without_an_example_and_a_type_without_a_message_are_told_where_they_belong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(LookupError, match=r"lesson\.started\.v1 has no example: add one to docs/contract_files/story"):
+        examples_of("lesson.started.v1")
+    monkeypatch.setattr(LessonComplete, "TYPE", "lesson.finished.v1")
+    with pytest.raises(LookupError, match=r"lesson\.complete\.v1 has no message: add one to shared/contracts"):
+        every_message()
 
 
 @pytest.mark.parametrize("name", MESSAGES)
