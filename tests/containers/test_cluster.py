@@ -1,27 +1,32 @@
 """Three brokers and three replicas of each service: any one of them may go, in the middle of it all."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import asynccontextmanager
 from itertools import cycle, product
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
+from ops.offsets import GroupOffsets
+from ops.target import Target, from_environment
+from shared.contracts.topics import PROGRESS_COMMANDS, TOPICS
 from tests.support.composed import BASE, Composed, Ended, free_ports, project
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1800)]
 
 CLUSTER = "deploy/compose/cluster.yml"
-
-REPLICAS = list(product((1, 2, 3), ("progress", "recalculator", "certificates")))
+SERVICES = ("progress", "recalculator", "certificates")
+REPLICAS = list(product((1, 2, 3), SERVICES))
 KILL_EVERY_SECONDS = 10
-#: A replay that would be over before its faults proves nothing: so it takes two minutes at least.
+#: A replay that is over before its faults proves nothing: so it takes two minutes at least.
 COMMANDS_A_SECOND = 300
-#: In which turn which broker goes, and in which it comes back.
-KILLED = {2: "kafka-2", 6: "kafka"}
-BACK = {4: "kafka-2", 8: "kafka"}
+#: What happens to brokers, one thing every other turn; the second goes when the first has caught up.
+FAULTS = (("kill", "kafka-2"), ("start", "kafka-2"), ("kill", "kafka"), ("start", "kafka"))
+#: The broker that nothing happens to.
+WITNESS = "kafka-3"
 
 
 @pytest.fixture(scope="module")
@@ -33,45 +38,46 @@ def cluster(image: str) -> Iterator[Composed]:
         yield three_of_each
 
 
-def kafka_tool(cluster: Composed, broker: str, *command: str) -> str:
-    ended = cluster.execute(
-        broker, f"/opt/kafka/bin/{command[0]}", "--bootstrap-server", f"{broker}:9092", *command[1:]
-    )
-    assert ended.code == 0, ended.err
-    return ended.out
+@asynccontextmanager
+async def asking(cluster: Composed) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.address(WITNESS, 19092))
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
-def lagging(cluster: Composed, broker: str) -> str:
-    """The partitions that are not on all the brokers they belong to."""
-    return kafka_tool(cluster, broker, "kafka-topics.sh", "--describe", "--under-replicated-partitions").strip()
+def target(cluster: Composed) -> Target:
+    return from_environment({"LESSON_PROGRESS_KAFKA__BOOTSTRAP_SERVERS": cluster.address(WITNESS, 19092)})
 
 
-def behind(cluster: Composed, service: str) -> list[str]:
-    """The partitions of a service's group that have something to handle, or nobody to handle it."""
-    lines = kafka_tool(cluster, "kafka-3", "kafka-consumer-groups.sh", "--describe", "--group", service).splitlines()
-    rows = [line.split() for line in lines if line.startswith(f"{service} ")]
-    assert rows, lines
-    # GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID …; a partition without records has no offset.
-    return [
-        " ".join(row) for row in rows if row[5] not in {"0", "-"} or row[6] == "-" or (row[5] == "-" and row[4] != "0")
-    ]
+async def in_sync(cluster: Composed) -> bool:
+    """Whether every partition is on all three brokers."""
+    async with asking(cluster) as admin:
+        topics = await admin.describe_topics([*TOPICS, "__consumer_offsets"])
+    partitions = [partition for topic in topics for partition in topic["partitions"]]
+    return bool(partitions) and all(len(partition["isr"]) == 3 for partition in partitions)
 
 
-def test_every_record_is_on_all_brokers_and_acknowledged_by_two(cluster: Composed) -> None:
-    topics = kafka_tool(cluster, "kafka", "kafka-topics.sh", "--describe").splitlines()
+async def members(cluster: Composed, service: str) -> int:
+    """How many replicas share a service's partitions."""
+    async with asking(cluster) as admin:
+        [response] = await admin.describe_consumer_groups([service])
+    [group] = response.groups
+    return len(group[5]) if group[2] == "Stable" else 0
 
-    heads = [line for line in topics if "ReplicationFactor" in line]
-    assert len(heads) > 16
-    assert all("ReplicationFactor: 3" in head and "min.insync.replicas=2" in head for head in heads), heads
+
+async def test_every_record_is_on_all_brokers_and_acknowledged_by_two(cluster: Composed) -> None:
+    await eventually(lambda: in_sync(cluster), within=60)
+
+    checked = cluster.ops("topics", "diff", "--reply", "web", "--replication", "3")
+    assert checked.code == 0, checked.err
 
 
-def test_replicas_share_the_partitions(cluster: Composed) -> None:
-    for service in ("progress", "recalculator", "certificates"):
-        members = kafka_tool(
-            cluster, "kafka-2", "kafka-consumer-groups.sh", "--describe", "--group", service, "--members"
-        )
-
-        assert len([line for line in members.splitlines() if line.startswith(f"{service} ")]) == 3
+async def test_replicas_share_the_partitions(cluster: Composed) -> None:
+    for service in SERVICES:
+        assert await members(cluster, service) == 3
 
 
 async def test_a_replay_ends_in_the_exact_figures_while_brokers_and_replicas_are_killed(cluster: Composed) -> None:
@@ -79,11 +85,11 @@ async def test_a_replay_ends_in_the_exact_figures_while_brokers_and_replicas_are
         replay = ("replay", "/examples/oulad", "--stack", "external", "--copies", "1", "--seed", "2")
         options = ("--rate", str(COMMANDS_A_SECOND), "--report", "/dev/stdout")
         replaying = beside.submit(cluster.ops, *replay, *options, seconds=1500)
-        turns = await _kill(cluster, replaying)
+        left = await _kill(cluster, replaying)
         ended = replaying.result()
 
     assert ended.code == 0, ended.err[-3000:]
-    assert turns > max(BACK), "the replay was over before its faults"
+    assert left == [], "the replay was over before its faults"
     found = json.loads(ended.out)
     assert (found["completions"], found["certificates"]) == (36_184, 10_322)
     assert (found["distinct_certificate_ids"], found["readable_pdfs"]) == (10_322, 10_322)
@@ -93,46 +99,43 @@ async def test_a_replay_ends_in_the_exact_figures_while_brokers_and_replicas_are
     await _sound(cluster)
 
 
-async def _kill(cluster: Composed, replaying: Future[Ended]) -> int:
-    """Kill a replica every ten seconds, and in their turns two brokers, as long as the replay goes on; counts them."""
+async def _kill(cluster: Composed, replaying: Future[Ended]) -> list[tuple[str, str]]:
+    """Kill a replica every ten seconds, and brokers in their turns, while the replay goes on; answers what is left."""
     await _first_commands(cluster)
-    turns = 0
-    for index, service in cycle(REPLICAS):
+    left = list(FAULTS)
+    for turn, (index, service) in enumerate(cycle(REPLICAS)):
         if wait([replaying], timeout=KILL_EVERY_SECONDS).done:
             break
-        turns += 1
         # Docker restarts what ends by itself, and not what `docker kill` ended.
         cluster.execute(service, "sh", "-c", "kill -9 -1", index=index)
-        if turns in KILLED:
-            assert cluster.compose("kill", KILLED[turns]).code == 0
-        if turns in BACK:
-            assert cluster.compose("start", BACK[turns]).code == 0
-            await eventually(lambda: lagging(cluster, "kafka-3") == "", within=120)
-    return turns
+        if turn % 2 and left and (left[0][0] == "start" or await in_sync(cluster)):
+            assert cluster.compose(*left.pop(0)).code == 0
+    return left
 
 
 async def _first_commands(cluster: Composed) -> None:
     """Wait until the replay has imported what it needs, and sends."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=cluster.address("kafka", 19092))
-    await consumer.start()
-    try:
-        partitions = [TopicPartition("progress.commands", number) for number in range(6)]
+    async with GroupOffsets(target(cluster)) as offsets:
 
         async def sent() -> int:
-            return sum((await consumer.end_offsets(partitions)).values())
+            return sum((await offsets.ends([PROGRESS_COMMANDS])).values())
 
         await eventually(sent, within=300)
-    finally:
-        await consumer.stop()
 
 
 async def _sound(cluster: Composed) -> None:
-    """Everything came back: each container healthy, no partition lagging, no consumer stuck."""
+    """Everything came back: each container healthy, every partition on all brokers, no consumer stuck."""
     await eventually(lambda: _health(cluster) == {"healthy"}, within=120)
-    assert all(c["RestartCount"] > 0 for c in cluster.containers("progress"))
-    await eventually(lambda: lagging(cluster, "kafka") == "", within=60)
-    for service in ("progress", "recalculator", "certificates"):
-        await eventually(lambda: behind(cluster, service) == [], within=120)  # noqa: B023 - awaited before the next
+    assert all(c["RestartCount"] > 0 for service in SERVICES for c in cluster.containers(service))
+    await eventually(lambda: in_sync(cluster), within=60)
+    async with GroupOffsets(target(cluster)) as offsets:
+        for service in SERVICES:
+            assert await offsets.behind(service) == 0
+            await eventually(lambda: _all_there(cluster, service), within=60)  # noqa: B023 - awaited before the next
+
+
+async def _all_there(cluster: Composed, service: str) -> bool:
+    return await members(cluster, service) == 3
 
 
 def _health(cluster: Composed) -> set[str]:
