@@ -32,6 +32,27 @@ _HEADERS = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds until it is worth another try."},
 }
 
+_STATUS = {"type": "string", "description": "`ok`, or what is the matter."}
+_CHECKS = {
+    "type": "object",
+    "description": "What each part the service needs answered: `ok`, or what is the matter.",
+    "additionalProperties": {"type": "string"},
+}
+
+
+def _health(well: str, ill: str, properties: dict[str, Any]) -> Responses:
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    content = {"application/json": {"schema": schema}}
+    return {200: {"description": well, "content": content}, 503: {"description": ill, "content": content}}
+
+
+#: What the operations' routes answer.
+LIVENESS = _health("It is.", "It is stuck: start it again.", {"status": _STATUS})
+READINESS = _health("It can.", "A part that it needs is away.", {"status": _STATUS, "checks": _CHECKS})
+METRICS: Responses = {
+    200: {"description": "Every metric of the service.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
 
 def problems(**details: str) -> Responses:
     """The problem documents of a route, each by its status' name in lower case and its own sentence."""

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from shared.openapi import LIVENESS, METRICS, READINESS
+
 #: Raises when the part does not answer.
 Check = Callable[[], Awaitable[None]]
 
@@ -17,18 +19,26 @@ def health_router(*, alive: Callable[[], bool], checks: Mapping[str, Check], reg
     """`/health/live`, `/health/ready` and `/metrics`."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health/live", summary="Is the process working at all?")
+    @router.get(
+        "/health/live", operation_id="getLiveness", summary="Is the process working at all?", responses=LIVENESS
+    )
     async def live() -> JSONResponse:
         healthy = alive()
         return JSONResponse({"status": "ok" if healthy else "stuck"}, 200 if healthy else 503)
 
-    @router.get("/health/ready", summary="Can it do its work now?")
+    @router.get("/health/ready", operation_id="getReadiness", summary="Can it do its work now?", responses=READINESS)
     async def ready() -> JSONResponse:
         answers = dict(zip(checks, await asyncio.gather(*map(_answer, checks.values())), strict=True))
         healthy = all(answer == "ok" for answer in answers.values())
         return JSONResponse({"status": "ok" if healthy else "not ready", "checks": answers}, 200 if healthy else 503)
 
-    @router.get("/metrics", summary="Prometheus' text format")
+    @router.get(
+        "/metrics",
+        operation_id="getMetrics",
+        summary="Prometheus' text format",
+        response_class=Response,
+        responses=METRICS,
+    )
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

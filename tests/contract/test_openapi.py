@@ -63,6 +63,14 @@ def test_there_are_these_queries_and_no_others() -> None:
     }
 
 
+@OF_EVERY_SERVICE
+def test_health_and_metrics_are_described_as_they_are(service: str) -> None:
+    answers = {path: methods["get"]["responses"] for path, methods in described(service)["paths"].items()}
+
+    assert answers["/health/live"].keys() == answers["/health/ready"].keys() == {"200", "503"}
+    assert list(answers["/metrics"]["200"]["content"]) == ["text/plain"]
+
+
 @OF_EVERY_QUERY
 def test_every_error_is_a_problem_document_with_an_example(path: str, operation: Json) -> None:
     errors = {status: answer for status, answer in operation["responses"].items() if status != "200"}
