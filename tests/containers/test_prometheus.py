@@ -63,12 +63,20 @@ class Watched:
 
     async def knows_courses(self) -> bool:
         """Whether completion ratios were refreshed since there are courses; that is done once a minute."""
-        return bool(await self.prometheus.query("lesson_progress_course_completion_ratio"))
+        return await self.had_values("course_id:lesson_progress_course_completion_ratio:max")
+
+    async def uncertified(self) -> float:
+        """How many learners wait for a certificate; counted when certificates starts, and once a minute."""
+        waiting = await self.prometheus.query("max(lesson_progress_uncertified_enrollments)")
+        return waiting[0][1] if waiting else 0
 
     async def without_values(self) -> set[str]:
-        """The recorded series that have never had a value; what was not observed has none (NaN)."""
-        asked = {name: f"count_over_time(({name} >= 0)[10m:2s])" for name in RECORDED}
-        return {name for name, expression in asked.items() if not await self.prometheus.query(expression)}
+        """The recorded series that have had no value so far."""
+        return {name for name in RECORDED if not await self.had_values(name)}
+
+    async def had_values(self, name: str) -> bool:
+        """Whether a series has had values; what was not observed has none (NaN)."""
+        return bool(await self.prometheus.query(f"count_over_time(({name} >= 0)[10m:2s])"))
 
 
 @pytest.fixture
@@ -162,6 +170,7 @@ async def test_a_healthy_replay_fills_every_rule_and_raises_nothing_and_each_thi
         watched.look_up()
 
     await eventually(watched.back, within=60)
+    assert await eventually(watched.uncertified, within=30)
     assert await watched.fired(healthy_at) == {
         "LessonProgressDeadLetters", "LessonProgressCertificateFailed", "LessonProgressServiceDown",
     }  # fmt: skip
