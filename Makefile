@@ -29,7 +29,8 @@ test: $(INSTALLED) ## Everything that runs on the embedded stack
 	pytest -q -n 2 --dist loadfile --stack embedded -m "not real and not containers and not bench"
 
 test-real: $(INSTALLED) ## The same suites and more on Apache Kafka and the Rust database server, foreign gateways, and containers
-	pytest -q --stack kafka -m "not bench and not containers" tests/integration tests/e2e tests/contract/gateways
+	pytest -q --stack kafka -m "not bench and not containers" tests/integration tests/e2e
+	pytest -q -m real tests/contract/gateways
 	$(MAKE) test-containers
 
 test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)

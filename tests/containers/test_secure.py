@@ -14,6 +14,7 @@ from ops.rights import OPERATOR, SCREENS
 from shared.contracts.topics import SERVICES, TOPICS, Topic, is_reply_topic, reply_topic
 from shared.kafka.connection import client_options
 from shared.settings import KafkaSettings
+from tests.support import foreign_gateways as foreign
 from tests.support.eventually import eventually
 from tests.support.figures import assert_exact
 from tests.support.secured import Secured, reasons, secured
@@ -42,6 +43,29 @@ def test_the_same_replay_ends_in_the_exact_figures(secure: Secured) -> None:
 
     assert ended.code == 0, ended.err[-3000:]
     assert_exact(json.loads(ended.out))
+
+
+@pytest.fixture(scope="module")
+def small_platform(secure: Secured) -> None:
+    imported = secure.system.ops("import", "/examples/platform")
+    assert imported.code == 0, imported.err
+
+
+@pytest.mark.parametrize("language", foreign.LANGUAGES)
+async def test_a_gateway_in_another_language_holds_its_conversation_as_its_own_principal(
+    secure: Secured, small_platform: None, language: str
+) -> None:
+    about = foreign.ON_THE_EXAMPLE[language]
+    token = secure.system.ops("token", about["USER_ID"])
+    address = foreign.secured(secure.settings(GATEWAY), secure.settings(SCREENS))
+    address |= {"GATEWAY": GATEWAY, "TOKEN": token.out.strip()}
+    address["HTTP_URL"] = "http://" + secure.system.address("progress", 8081)
+
+    with foreign.ready(language) as programs:
+        said = await programs.run("Conversation", {**address, **about})
+
+    assert (said.code, said.errors) == (0, ""), said.lines
+    assert len(said.lines) == 12
 
 
 def may_write(principal: str, topic: Topic) -> bool:

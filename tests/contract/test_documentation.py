@@ -22,7 +22,11 @@ from tests.support.readme import Failed, Reader, blocks
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DECISIONS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
-LINKING = [*documents(), *(ROOT / "examples").rglob("*.md")]
+LINKING = [
+    *documents(),
+    *(ROOT / "examples").rglob("*.md"),
+    *(ROOT / "tests" / "contract" / "gateways").rglob("*.md"),
+]
 
 _VARIABLE = re.compile(r"LESSON_PROGRESS_[A-Z_]*[A-Z](?![A-Z_…])")
 _METRIC = re.compile(r"\blesson_progress_[a-z_]*[a-z]\b")
