@@ -80,7 +80,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 #: What lies just within a limit, or just outside.
-EDGES = [
+EDGES: list[object] = [
     -1, 0, 1, 99.5, 100, 101, 253_402_300_799_999, 253_402_300_800_000, None, True, [], {}, "", " ",
     "a" * 255, "a" * 256, "a" * 500, "a" * 501, "🎓" * 255, "🎓" * 256, "\0", "\x1f", "a\x7f", "\x80", "\x9f", "\xa0",
     "é\u2028", "issued", "lost", "certificate_ready",

@@ -94,7 +94,10 @@ class TestTheDoor:
         ("failure", "said"),
         [
             (SaslAuthenticationFailed(), "refuses the user 'progress'; check LESSON_PROGRESS_KAFKA__USERNAME"),
-            (UnsupportedSaslMechanismError(), "does not offer SCRAM-SHA-512; check LESSON_PROGRESS_KAFKA__SASL_MECH"),
+            (
+                UnsupportedSaslMechanismError(),
+                "does not offer SCRAM-SHA-512; check LESSON_PROGRESS_KAFKA__SASL_MECHANISM",
+            ),
             (TopicAuthorizationFailedError(), "the broker refuses this service"),
         ],
     )
