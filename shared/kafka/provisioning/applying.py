@@ -14,7 +14,7 @@ from shared.kafka.provisioning.differences import EXISTS, PARTITIONS, Drift, Fou
 from shared.kafka.provisioning.reading import administration, found
 from shared.settings import KafkaSettings
 
-_SEEN_SECONDS = 15.0
+_SEEN_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 
 
