@@ -2,7 +2,9 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Generator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,10 @@ from tests.support.composed import missing_for_containers
 _SERVED: defaultdict[str, set[str]] = defaultdict(set)
 #: What tests with these marks stand on.
 _STACKS = {"real": "Apache Kafka and the Rust server", "containers": "containers"}
+
+#: Set where a part that is missing is a failure: in CI.
+_REQUIRED = "LESSON_PROGRESS_REQUIRE_REAL"
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 #: A machine that is busy for a moment is no defect: no example is timed.
 settings.register_profile("untimed", deadline=None)
@@ -40,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _leave_out(items: list[pytest.Item], missing: list[str], *, refuse: bool = False) -> None:
     reason = "; ".join(missing)
-    if refuse or os.environ.get("LESSON_PROGRESS_REQUIRE_REAL"):
+    if refuse or os.environ.get(_REQUIRED):
         raise pytest.UsageError(reason)
     for item in items:
         item.add_marker(pytest.mark.skip(reason=reason))
@@ -50,6 +56,27 @@ def _leave_out(items: list[pytest.Item], missing: list[str], *, refuse: bool = F
 def stack_kind(request: pytest.FixtureRequest) -> StackKind:
     """What the services stand on."""
     return StackKind(request.config.getoption("--stack"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that is skipped, wherever and for whatever reason, has failed."""
+    return _never_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """In CI a module that is skipped has failed."""
+    return _never_skipped((yield))
+
+
+def _never_skipped(report: _Report) -> _Report:
+    # A failure that is expected is reported as skipped too.
+    if os.environ.get(_REQUIRED) and report.skipped and not hasattr(report, "wasxfail"):
+        _, _, reason = report.longrepr if isinstance(report.longrepr, tuple) else (None, None, report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{reason}: with {_REQUIRED} set nothing is skipped"
+    return report
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

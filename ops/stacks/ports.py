@@ -22,11 +22,20 @@ class Ports:
             self._given[name] = self._free()
         return self._given[name]
 
-    def _free(self) -> int:
-        for port in SystemRandom().sample(_RANGE, len(_RANGE)):
-            if port not in self._given.values() and _is_free(port):
-                return port
-        raise OSError(f"no port from {_RANGE.start} to {_RANGE.stop - 1} is free")
+    def row(self, name: str, count: int) -> range:
+        """Ports of this name that follow each other and that nobody listens on."""
+        names = [f"{name} {number}" for number in range(count)]
+        if names[0] not in self._given:
+            first = self._free(count)
+            self._given |= zip(names, range(first, first + count), strict=True)
+        return range(self._given[names[0]], self._given[names[0]] + count)
+
+    def _free(self, count: int = 1) -> int:
+        firsts = _RANGE[: len(_RANGE) - count + 1]
+        for first in SystemRandom().sample(firsts, len(firsts)):
+            if all(port not in self._given.values() and _is_free(port) for port in range(first, first + count)):
+                return first
+        raise OSError(f"no {count} ports from {_RANGE.start} to {_RANGE.stop - 1} that follow each other are free")
 
 
 def _is_free(port: int) -> bool:

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class Neighbourhood:
         """This service and no other, with its own database user; whatever it published is as its contract says."""
         uri = {f"{PREFIX}MONGO__URI": self.users[service].uri.get_secret_value()}
         began = len(self.gateway._seen)
-        await self.stack.start_service(service, extra_environment=uri)
+        with only({}):
+            await self.stack.start_service(service, extra_environment=uri)
         try:
             yield Alone(service, self)
         finally:
@@ -106,6 +107,17 @@ def same(first: Seen, other: Seen) -> bool:
     return (first.key, first.raw, *map(first.headers.get, own)) == (other.key, other.raw, *map(other.headers.get, own))
 
 
+@contextmanager
+def only(settings: Mapping[str, str]) -> Iterator[None]:
+    """Let these settings stand in the environment in place of whoever's runs the tests, until the end of the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(PREFIX)]:
+            patch.delenv(name)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield
+
+
 @asynccontextmanager
 async def neighbourhood(containers: Containers, directory: Path) -> AsyncIterator[Neighbourhood]:
     """The containers made ready, with no service yet."""
@@ -125,16 +137,13 @@ async def neighbourhood(containers: Containers, directory: Path) -> AsyncIterato
     try:
         await prepare_indexes(database(platform, users["ops"]))
         db = database(root, mongo.root(DATABASE))
-        with pytest.MonkeyPatch.context() as patch:
-            for name in [name for name in os.environ if name.startswith(PREFIX)]:
-                patch.delenv(name)
-            for name, value in environment.items():
-                patch.setenv(f"{PREFIX}{name}", value)
-            async with (
-                start_stack(StackKind.EXTERNAL, services=()) as stack,
-                Gateway(containers.bootstrap_servers, identity, stack.http_url) as gateway,
-            ):
-                yield Neighbourhood(stack, gateway, db, Campus(db), users)
+        async with AsyncExitStack() as resources:
+            with only({f"{PREFIX}{name}": value for name, value in environment.items()}):
+                stack = await resources.enter_async_context(start_stack(StackKind.EXTERNAL, services=()))
+            gateway = await resources.enter_async_context(
+                Gateway(containers.bootstrap_servers, identity, stack.http_url)
+            )
+            yield Neighbourhood(stack, gateway, db, Campus(db), users)
     finally:
         platform.close()
         root.close()
