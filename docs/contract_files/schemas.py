@@ -26,11 +26,17 @@ def schema(model: type[Message], example: Json) -> Json:
 def body(model: type[Message]) -> Json:
     """What the message's fields are, without the schema's own identity."""
     made = model.model_json_schema(by_alias=True)
-    for field in made["properties"].values():
-        if field.get("default", ...) is None:
-            # Left out and null are the same to a reader; a default would make generated writers write it.
-            del field["default"]
+    made["properties"] = {name: _optional(field) for name, field in made["properties"].items()}
     return ordered(made)
+
+
+def _optional(field: Json) -> Json:
+    """A field that may be left out is never null; that the services read null all the same is no promise."""
+    if field.get("default", ...) is not None:
+        return field
+    [named] = [branch for branch in field.pop("anyOf") if branch["type"] != "null"]
+    del field["default"]
+    return {**named, **field}
 
 
 def ordered(schema: Json) -> Json:

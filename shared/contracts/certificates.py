@@ -8,7 +8,15 @@ from shared.contracts.values import EpochMillis, Id, Message
 
 CertificateStatus = Literal["pending", "rendered", "issued", "failed", "revoked"]
 NotificationKind = Literal["course_completed", "certificate_ready"]
-Address = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+#: An absolute web address of RFC 3986, which is ASCII: other characters stand in it percent-encoded or in Punycode.
+Address = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^https?://(\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+)(:[0-9]*)?"
+        r"([/?]([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$"
+    ),
+    Field(json_schema_extra={"format": "uri"}),
+]
 
 
 class CertificateIssued(Message):

@@ -171,6 +171,20 @@ def test_every_message_has_its_fields_its_headers_its_key_and_an_example(underst
     assert {"ce_causationid", "correlation-id"} <= set(messages["lesson.marked.v1"]["required"])
 
 
+def test_what_is_copied_byte_for_byte_is_not_said_to_be_text() -> None:
+    messages = document()["components"]["messages"]
+    copied = ["dead-letter", "replay", *TOPICS["progress.replies"].types]
+
+    assert {name for name, message in messages.items() if "type" not in message["bindings"]["kafka"]["key"]} == {
+        *copied
+    }
+    for name in copied:
+        assert "any bytes, or none (null)" in messages[name]["bindings"]["kafka"]["key"]["description"]
+    for message in messages.values():
+        # It would count characters, and bytes are what is limited.
+        assert "maxLength" not in message["headers"]["properties"].get("correlation-id", {})
+
+
 @pytest.mark.parametrize("name", [*every_message(), "dead-letter", "replay"])
 def test_examples_are_as_their_headers_and_payloads_are_described(name: str) -> None:
     described = document()["components"]

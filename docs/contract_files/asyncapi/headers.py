@@ -50,10 +50,8 @@ def _command() -> Json:
             **_text("`Bearer` and a JWT of at most 8 KiB. Who sends the command comes from it and from nothing else."),
         },
         "reply-to": {**topic_name, **_text("The topic for the reply; without it there is none.")},
-        "correlation-id": {
-            "maxLength": 256,
-            **_text("At most 256 bytes; comes back byte for byte, and stands in every log line."),
-        },
+        # In words: a schema's `maxLength` counts characters.
+        "correlation-id": _text("At most 256 bytes; comes back byte for byte, and stands in every log line."),
     }
 
 

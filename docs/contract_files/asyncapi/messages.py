@@ -7,12 +7,15 @@ from docs.contract_files.messages import every_message, topic_of
 from docs.contract_files.places import schema_of
 from docs.contract_files.records import DEAD_LETTER, REPLAY, examples, examples_of
 from docs.contract_files.schemas import body
-from shared.contracts.topics import PROGRESS_REPLIES, Topic
+from shared.contracts.topics import PROGRESS_REPLIES, TOPICS, Topic
 from shared.contracts.values import Message
 
 Json = dict[str, Any]
 
 BINDING = "0.5.0"
+AS_RECEIVED = "as received"
+#: Keys that are copied from whatever came.
+_ANY_BYTES = {AS_RECEIVED, TOPICS[PROGRESS_REPLIES].key}
 
 
 def messages() -> Json:
@@ -71,18 +74,22 @@ def _repair(name: str, says: str) -> Json:
         "contentType": "application/octet-stream",
         "headers": dead_letter_headers(replayed=name == REPLAY),
         "payload": {"description": "Any bytes; none at all where the record was too large to be kept whole."},
-        "bindings": _bindings("as received"),
+        "bindings": _bindings(AS_RECEIVED),
         "examples": [{"name": name, "headers": headers, "payload": record["value"]}],
     }
 
 
 def _bindings(key: str) -> Json:
-    schema = {"type": "string", "title": key, "description": f"The record's key: {_says(key)}, UTF-8."}
+    if key in _ANY_BYTES:
+        # No schema language has a type for bytes.
+        schema = {"title": key, "description": f"The record's key: {key}; any bytes, or none (null)."}
+    else:
+        schema = {"type": "string", "title": key, "description": f"The record's key: {_says(key)}, UTF-8."}
     return {"kafka": {"key": schema, "bindingVersion": BINDING}}
 
 
 def _says(key: str) -> str:
-    return key if " " in key else f"the value of `{key}`" if key != "userId" else "the learner's id"
+    return f"the value of `{key}`" if key != "userId" else "the learner's id"
 
 
 def _example(name: str, record: Json) -> Json:
