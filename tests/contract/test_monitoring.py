@@ -8,7 +8,7 @@ import yaml
 
 from docs.generate import declared_metrics
 from shared.contracts.topics import SERVICES
-from tests.contract.test_metrics import STAGES, VALUES
+from tests.support.agreed_metrics import STAGES, VALUES
 from tests.support.monitored import EXPOSED, EXPRESSIONS, RECORDED, samples
 from tests.support.prometheus import CONFIGURATION
 from tests.support.promql import grouping_in, matchers_in, series_in
@@ -29,8 +29,9 @@ def test_what_is_asked_for_is_what_a_service_shows_or_a_rule_records(place: str)
 
 
 def test_values_that_are_asked_for_are_values_that_occur() -> None:
-    values = {"outcome": set.union(*(v["outcome"] for v in VALUES.values())), "stage": set(STAGES.values())}
-    values |= {"job": set(SERVICES), "alertstate": {"firing"}}
+    values = {"stage": set(STAGES.values()), "job": set(SERVICES), "alertstate": {"firing"}}
+    for label, agreed in (item for labels in VALUES.values() for item in labels.items()):
+        values[label] = values.get(label, set()) | agreed
 
     for matcher in (m for expression in EXPRESSIONS.values() for m in matchers_in(expression)):
         if matcher.label in values:
