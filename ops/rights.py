@@ -10,6 +10,7 @@ from shared.contracts.topics import reply_topic as reply_topic_of
 
 #: The operator's principal.
 OPERATOR = "operator"
+_MAKING = ("Read", "Create", "Alter", "DescribeConfigs", "AlterConfigs")
 #: Who reads what live screens show.
 SCREENS = "screens"
 
@@ -29,10 +30,10 @@ class Right:
 def rights(gateways: Sequence[str] = ()) -> Iterator[Right]:
     """The rights of the services, the operator, the live screens, and of these gateways.
 
-    Describe follows from Read and from Write. A gateway's groups begin with its name.
+    Describe follows from Read and from Write. A gateway's groups begin with its name and a dash.
 
     Raises:
-        ValueError: a gateway's name gives no allowed reply topic.
+        ValueError: a gateway's name gives no allowed reply topic, or is taken.
     """
     for service in SERVICES:
         yield Right(service, ("Read", "DescribeConfigs"), "topic", consumed_by(service))
@@ -41,17 +42,21 @@ def rights(gateways: Sequence[str] = ()) -> Iterator[Right]:
         yield Right(service, ("Read",), "group", (service,))
     yield from _of_the_operator()
     yield Right(SCREENS, ("Read",), "topic", tuple(t.name for t in TOPICS.values() if "live screens" in t.consumers))
-    yield Right(SCREENS, ("Read",), "group", (SCREENS,), prefixed=True)
+    yield Right(SCREENS, ("Read",), "group", (f"{SCREENS}-",), prefixed=True)
     for gateway in gateways:
+        if gateway in {*SERVICES, OPERATOR, SCREENS}:
+            raise ValueError(f"{gateway!r} is a principal of ours: a gateway needs another name")
         yield Right(gateway, ("Write",), "topic", (PROGRESS_COMMANDS,))
         yield Right(gateway, ("Read",), "topic", (reply_topic_of(gateway).name,))
-        yield Right(gateway, ("Read",), "group", (gateway,), prefixed=True)
+        yield Right(gateway, ("Read",), "group", (f"{gateway}-",), prefixed=True)
 
 
 def _of_the_operator() -> Iterator[Right]:
-    # The operator makes the topics and reads all of them; writing is for commands and for dead letters sent again.
+    # The operator makes our topics and reads all of them; writing is for commands and for dead letters sent again.
     written = tuple(t.name for t in TOPICS.values() if t.commands or "operators" in t.producers)
-    yield Right(OPERATOR, ("Read", "Create", "Alter", "DescribeConfigs", "AlterConfigs"), "topic", ("*",))
+    ours = tuple(name for name in TOPICS if name != PROGRESS_REPLIES)
+    yield Right(OPERATOR, _MAKING, "topic", ours)
+    yield Right(OPERATOR, _MAKING, "topic", (PROGRESS_REPLIES,), prefixed=True)
     yield Right(OPERATOR, ("Write",), "topic", written)
     yield Right(OPERATOR, ("Describe",), "group", ("*",))
 
@@ -70,12 +75,20 @@ def script(gateways: Sequence[str] = ()) -> str:
         'PATH="/opt/kafka/bin:$PATH"',
         'admin=("$@")',
         "# Each call starts a Java machine for a second: three at a time. The first that fails ends the script.",
+        "running=()",
+        "finish() {",
+        '    while [ "${#running[@]}" -gt "$1" ]; do',
+        '        wait "${running[0]}"',
+        '        running=("${running[@]:1}")',
+        "    done",
+        "}",
         "give() {",
-        '    while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done',
+        "    finish 2",
         '    kafka-acls.sh "${admin[@]}" --add "$@" >/dev/null &',
+        '    running+=("$!")',
         "}",
     ]
-    end = 'while [ -n "$(jobs -p)" ]; do wait -n; done'
+    end = "finish 0"
     return "\n".join([*lines, *(_command(right) for right in rights(gateways)), end]) + "\n"
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -189,12 +189,16 @@ def from_environment(environment: Mapping[str, str], *, token: str | None = None
     try:
         settings = OperatorSettings()
     except ValidationError as error:
-        variables = ", ".join(PREFIX + "__".join(str(part).upper() for part in e["loc"]) for e in error.errors())
-        raise OperatorError(f"these settings cannot be read: {variables}") from None
+        raise OperatorError(f"these settings cannot be read: {'; '.join(map(_problem, error.errors()))}") from None
     finally:
         os.environ.clear()
         os.environ.update(before)
     return Target(settings, _identity(settings.auth.jwks), token or os.environ.get(f"{PREFIX}TOKEN"))
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    variable = PREFIX + "__".join(str(part).upper() for part in error["loc"])
+    return f"{variable} ({error['msg'].removeprefix('Value error, ')})"
 
 
 def current(*, token: str | None = None) -> Target:

@@ -5,9 +5,17 @@ set -euo pipefail
 PATH="/opt/kafka/bin:$PATH"
 admin=("$@")
 # Each call starts a Java machine for a second: three at a time. The first that fails ends the script.
+running=()
+finish() {
+    while [ "${#running[@]}" -gt "$1" ]; do
+        wait "${running[0]}"
+        running=("${running[@]:1}")
+    done
+}
 give() {
-    while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done
+    finish 2
     kafka-acls.sh "${admin[@]}" --add "$@" >/dev/null &
+    running+=("$!")
 }
 give --allow-principal User:progress --operation Read --operation DescribeConfigs --topic progress.commands --topic progress.replays
 give --allow-principal User:progress --operation Write --operation DescribeConfigs --topic lesson.completed --topic progress.deadletters
@@ -21,12 +29,13 @@ give --allow-principal User:certificates --operation Read --operation DescribeCo
 give --allow-principal User:certificates --operation Write --operation DescribeConfigs --topic certificate.issued --topic notification.created --topic certificates.deadletters
 give --allow-principal User:certificates --operation Write --topic progress.replies --resource-pattern-type prefixed
 give --allow-principal User:certificates --operation Read --group certificates
-give --allow-principal User:operator --operation Read --operation Create --operation Alter --operation DescribeConfigs --operation AlterConfigs --topic '*'
+give --allow-principal User:operator --operation Read --operation Create --operation Alter --operation DescribeConfigs --operation AlterConfigs --topic progress.commands --topic lesson.completed --topic recalculation.commands --topic enrollment.progressed --topic course.completed --topic certificate.commands --topic certificate.issued --topic notification.created --topic progress.deadletters --topic progress.replays --topic recalculator.deadletters --topic recalculator.replays --topic certificates.deadletters --topic certificates.replays
+give --allow-principal User:operator --operation Read --operation Create --operation Alter --operation DescribeConfigs --operation AlterConfigs --topic progress.replies --resource-pattern-type prefixed
 give --allow-principal User:operator --operation Write --topic progress.commands --topic recalculation.commands --topic certificate.commands --topic progress.replays --topic recalculator.replays --topic certificates.replays
 give --allow-principal User:operator --operation Describe --group '*'
 give --allow-principal User:screens --operation Read --topic enrollment.progressed --topic notification.created
-give --allow-principal User:screens --operation Read --group screens --resource-pattern-type prefixed
+give --allow-principal User:screens --operation Read --group screens- --resource-pattern-type prefixed
 give --allow-principal User:web --operation Write --topic progress.commands
 give --allow-principal User:web --operation Read --topic progress.replies.web
-give --allow-principal User:web --operation Read --group web --resource-pattern-type prefixed
-while [ -n "$(jobs -p)" ]; do wait -n; done
+give --allow-principal User:web --operation Read --group web- --resource-pattern-type prefixed
+finish 0

@@ -11,7 +11,7 @@ from ops.errors import OperatorError
 from shared.contracts.topics import TOPICS, Topic, reply_topic
 
 if TYPE_CHECKING:
-    from shared.kafka.provisioning import Applied, Drift
+    from shared.kafka.provisioning import Applied, Asked, Drift
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
@@ -23,10 +23,13 @@ RepliesOption = Annotated[
 ]
 PartitionsOption = Annotated[
     list[str] | None,
-    typer.Option("--partitions", metavar="TOPIC=N", help="More partitions than the card says; can be repeated."),
+    typer.Option("--partitions", metavar="TOPIC=N", help="Other than on the card, exactly so many; can be repeated."),
 ]
 ReplicationOption = Annotated[
-    int | None, typer.Option(min=1, max=9, help="Replicas of each partition (default: as they are; 1 for new topics).")
+    int | None,
+    typer.Option(
+        min=1, max=9, help="Replicas of each partition (default: as there are; three where there are brokers)."
+    ),
 ]
 
 
@@ -49,7 +52,7 @@ def show(as_json: JsonOption = False) -> None:
 @topics.command()
 def create(
     reply: Annotated[list[str] | None, typer.Option(help="Only the private reply topic of this gateway.")] = None,
-    replication: Annotated[int, typer.Option(min=1, max=9, help="Replicas of each partition.")] = 1,
+    replication: ReplicationOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create the topics that are missing, and change no other."""
@@ -57,7 +60,7 @@ def create(
     from shared.kafka.provisioning import create_missing
 
     wanted = _replies(reply) or list(TOPICS.values())
-    step = create_missing(current().settings.kafka, replication_factor=replication, topics=wanted)
+    step = create_missing(current().settings.kafka, replicas=replication, topics=wanted)
     created = run(step, interrupted="topics that were created stay; the same command creates the others")
     if as_json:
         print_json(created)
@@ -76,15 +79,16 @@ def diff(
     from ops.target import current
     from shared.kafka.provisioning import drift
 
-    step = drift(current().settings.kafka, topics=_wanted(reply, partitions), replicas=replication)
-    differences = run(step, interrupted="nothing was changed")
+    step = drift(current().settings.kafka, topics=_wanted(reply, partitions), asked=_asked(partitions, replication))
+    found = run(step, interrupted="nothing was changed")
     if as_json:
-        print_json([asdict(d) for d in differences])
-    for d in differences if not as_json else ():
-        typer.echo(d.sentence)
-    if differences:
+        print_json([asdict(d) for d in found])
+    for d in found if not as_json else ():
+        typer.echo(d.irreparable or d.sentence)
+    if differences := [d for d in found if not d.kept]:
         count = "1 difference" if len(differences) == 1 else f"{len(differences)} differences"
-        raise OperatorError(f"{count} between the topics and their cards; `lesson-progress topics apply` mends them")
+        mends = "" if any(d.irreparable for d in differences) else "; `lesson-progress topics apply` mends them"
+        raise OperatorError(f"{count} between the topics and their cards{mends}")
     console().print("The topics are as their cards say.")
 
 
@@ -97,13 +101,14 @@ def apply(
 ) -> None:
     """Make the topics as their cards say: create, add partitions, alter. `diff` says before what it would do.
 
-    Nothing is ever taken away: a topic with more partitions than wanted is refused, and then nothing is changed.
+    Nothing is ever taken away: to ask for fewer partitions than there are is refused, and then nothing is changed.
     """
     from ops.target import current
     from shared.kafka.provisioning import CannotApply
     from shared.kafka.provisioning import apply as applied_to
 
-    step = applied_to(current().settings.kafka, topics=_wanted(reply, partitions), replicas=replication)
+    asked = _asked(partitions, replication)
+    step = applied_to(current().settings.kafka, topics=_wanted(reply, partitions), asked=asked)
     try:
         done = run(step, interrupted="what was changed stays; the same command changes the rest")
     except CannotApply as refusal:
@@ -130,6 +135,12 @@ def rights(
             typer.echo(script(gateway or ()), nl=False)
     except ValueError as problem:
         raise OperatorError(str(problem)) from None
+
+
+def _asked(partitions: Sequence[str] | None, replication: int | None) -> "Asked":
+    from shared.kafka.provisioning import Asked
+
+    return Asked(replication, frozenset(said.rpartition("=")[0] for said in partitions or ()))
 
 
 def _wanted(reply: Sequence[str] | None, partitions: Sequence[str] | None) -> list[Topic]:

@@ -13,7 +13,7 @@ from shared.contracts.topics import DEAD_LETTER_BYTES, consumed_by
 from shared.errors import Fatal, Transient
 from shared.identity import TokenVerifier
 from shared.kafka.admission import Admission
-from shared.kafka.connection import BrokerAway, client_options, connected, reason_of, refused_at_the_door
+from shared.kafka.connection import BrokerAway, at_the_door, client_options, connected, reason_of
 from shared.kafka.consume import ConsumeLoop, Handler
 from shared.kafka.lag import Lag
 from shared.kafka.metrics import LoopMetrics
@@ -175,7 +175,7 @@ class KafkaSide:
         try:
             await self._existing_topics()
         except BrokerAway:
-            if refusal := await refused_at_the_door(self._settings):
+            if isinstance(refusal := await at_the_door(self._settings), Fatal):
                 raise refusal from None
             raise
 

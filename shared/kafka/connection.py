@@ -6,6 +6,7 @@ connect. A service would wait for ever for what no waiting mends, so the door is
 
 import ssl
 from collections.abc import Iterator
+from enum import Enum
 from typing import Any, Protocol
 
 from aiokafka.conn import collect_hosts, create_conn
@@ -27,6 +28,13 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUE
 
 class BrokerAway(Transient):
     """No broker answers."""
+
+
+class Door(Enum):
+    """What became of a connection that was not refused."""
+
+    OPEN = "open"
+    SILENT = "silent"
 
 
 class Client(Protocol):
@@ -72,11 +80,17 @@ async def reason_of(failure: KafkaError, settings: KafkaSettings) -> Fatal | Bro
     """What a failure to reach the broker comes from: what no waiting mends, or a broker that is away."""
     if refusal := refusal_for_good(failure):
         return refusal
-    return await refused_at_the_door(settings) or BrokerAway(f"no broker answers at {settings.bootstrap_servers}")
+    match await at_the_door(settings):
+        case Fatal() as refused:
+            return refused
+        case Door.OPEN:
+            return BrokerAway(f"the broker at {settings.bootstrap_servers} failed ({type(failure).__name__})")
+        case Door.SILENT:
+            return BrokerAway(f"no broker answers at {settings.bootstrap_servers}")
 
 
-async def refused_at_the_door(settings: KafkaSettings) -> Fatal | None:
-    """Why no broker lets us in; None when one does, or when none answers at all."""
+async def at_the_door(settings: KafkaSettings) -> Fatal | Door:
+    """Whether a broker lets us in; where none does, why, unless none answers at all."""
     options = client_options(settings)
     servers = options.pop("bootstrap_servers")
     refusal: Fatal | None = None
@@ -87,8 +101,8 @@ async def refused_at_the_door(settings: KafkaSettings) -> Fatal | None:
             refusal = refusal or _named(failure, f"{host}:{port}", settings)
         else:
             connection.close()
-            return None
-    return refusal
+            return Door.OPEN
+    return refusal or Door.SILENT
 
 
 def _named(failure: BaseException, address: str, settings: KafkaSettings) -> Fatal | None:

@@ -47,7 +47,7 @@ def test_dead_letters_hold_tokens_and_are_read_by_the_operator_alone() -> None:
     letters = {f"{service}.deadletters" for service in SERVICES}
     for principal in (*SERVICES, SCREENS, GATEWAY):
         assert not granted(principal, "Read") & letters
-    assert granted(OPERATOR, "Read") == {"*"}
+    assert granted(OPERATOR, "Read") == set(TOPICS)
 
 
 def test_a_gateway_writes_commands_of_learners_and_reads_its_own_replies() -> None:
@@ -67,4 +67,15 @@ def test_a_gateway_whose_name_gives_no_topic_is_refused() -> None:
 
 
 def test_names_are_quoted_for_the_shell() -> None:
-    assert "--topic '*'" in script()
+    assert "--group '*'" in script()
+
+
+@pytest.mark.parametrize("name", [*SERVICES, OPERATOR, SCREENS])
+def test_a_gateway_is_nobody_else(name: str) -> None:
+    with pytest.raises(ValueError, match="is a principal of ours"):
+        list(rights([name]))
+
+
+def test_a_gateway_s_groups_are_no_service_s() -> None:
+    [begins] = [right.names for right in rights(["p"]) if (right.principal, right.kind) == ("p", "group")]
+    assert not any(service.startswith(begins) for service in SERVICES)

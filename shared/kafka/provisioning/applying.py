@@ -10,8 +10,18 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from shared.contracts.topics import TOPICS, Topic
 from shared.errors import Permanent, Transient
-from shared.kafka.provisioning.differences import EXISTS, PARTITIONS, Drift, Found, differences, min_in_sync
-from shared.kafka.provisioning.reading import administration, found
+from shared.kafka.provisioning.differences import (
+    BY_THE_CARDS,
+    EXISTS,
+    PARTITIONS,
+    Asked,
+    Drift,
+    Found,
+    differences,
+    min_in_sync,
+    usual_replicas,
+)
+from shared.kafka.provisioning.reading import administration, brokers, found
 from shared.settings import KafkaSettings
 
 _SEEN_SECONDS = 60.0
@@ -31,9 +41,9 @@ class Applied:
 
 
 async def create_missing(
-    settings: KafkaSettings, *, replication_factor: int = 1, topics: Iterable[Topic] = tuple(TOPICS.values())
+    settings: KafkaSettings, *, replicas: int | None = None, topics: Iterable[Topic] = tuple(TOPICS.values())
 ) -> list[str]:
-    """Create the topics that are not there; answers their names.
+    """Create the topics that are not there, with as many replicas as is usual there; answers their names.
 
     Raises:
         Transient: the broker is away, or cannot make them now.
@@ -42,18 +52,19 @@ async def create_missing(
     async with administration(settings, "created") as admin:
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in existing]
-        await _create(admin, missing, replication_factor)
+        if missing:
+            ours = await found(admin, sorted(existing & TOPICS.keys()))
+            await _create(admin, missing, replicas or usual_replicas(ours, await brokers(admin)))
         await _seen(lambda: _absent(admin, missing))
         return [topic.name for topic in missing]
 
 
 async def apply(
-    settings: KafkaSettings, *, replicas: int | None = None, topics: Sequence[Topic] = tuple(TOPICS.values())
+    settings: KafkaSettings, *, topics: Sequence[Topic] = tuple(TOPICS.values()), asked: Asked = BY_THE_CARDS
 ) -> Applied:
     """Make the broker's topics as their cards say: create, add partitions, alter configurations.
 
-    `replicas` is that of new topics (1 where it is not given); of those that are there it is compared when given.
-    What was set on a topic beside its card stays.
+    More partitions than a card says stay, unless fewer were asked for. What was set on a topic beside its card stays.
 
     Raises:
         CannotApply: a difference cannot be changed; nothing was.
@@ -62,15 +73,16 @@ async def apply(
     """
     async with administration(settings, "altered") as admin:
         there = await found(admin, [topic.name for topic in topics])
-        drifts = list(differences(topics, there, replicas=replicas))
+        count = await brokers(admin)
+        drifts = [drift for drift in differences(topics, there, asked=asked, brokers=count) if not drift.kept]
         if impossible := [said for drift in drifts if (said := drift.irreparable)]:
             raise CannotApply("; ".join(impossible))
         missing = {drift.topic for drift in drifts if drift.setting == EXISTS}
-        await _create(admin, [topic for topic in topics if topic.name in missing], replicas or 1)
+        await _create(admin, [t for t in topics if t.name in missing], asked.replicas or usual_replicas(there, count))
         changed = [drift for drift in drifts if drift.topic not in missing]
         await _grow(admin, [drift for drift in changed if drift.setting == PARTITIONS])
         await _configure(admin, [drift for drift in changed if drift.setting != PARTITIONS], there)
-        await _seen(lambda: _differing(admin, topics, replicas))
+        await _seen(lambda: _differing(admin, topics, asked))
         return Applied(tuple(topic.name for topic in topics if topic.name in missing), tuple(changed))
 
 
@@ -91,8 +103,12 @@ async def _absent(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> list[s
     return [topic.name for topic in topics if topic.name not in existing]
 
 
-async def _differing(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int | None) -> list[Drift]:
-    return list(differences(topics, await found(admin, [topic.name for topic in topics]), replicas=replicas))
+async def _differing(admin: AIOKafkaAdminClient, topics: Sequence[Topic], asked: Asked) -> Sequence[object]:
+    try:
+        there = await found(admin, [topic.name for topic in topics])
+    except Transient as unread:  # this broker has not heard of them yet
+        return [unread]
+    return [drift for drift in differences(topics, there, asked=asked) if not drift.kept]
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicas: int) -> None:

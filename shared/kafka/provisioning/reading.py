@@ -6,12 +6,12 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 
 from shared.contracts.topics import TOPICS, Topic
 from shared.errors import Fatal, Transient
 from shared.kafka.connection import client_options, connected
-from shared.kafka.provisioning.differences import Drift, Found, differences
+from shared.kafka.provisioning.differences import BY_THE_CARDS, Asked, Drift, Found, differences
 from shared.kafka.refusals import refusal_for_good
 from shared.settings import KafkaSettings
 
@@ -20,7 +20,7 @@ _OWN = 1
 
 
 async def drift(
-    settings: KafkaSettings, *, topics: Sequence[Topic] = tuple(TOPICS.values()), replicas: int | None = None
+    settings: KafkaSettings, *, topics: Sequence[Topic] = tuple(TOPICS.values()), asked: Asked = BY_THE_CARDS
 ) -> list[Drift]:
     """How the broker's topics differ from their cards; empty when they do not.
 
@@ -29,7 +29,8 @@ async def drift(
         Fatal: the broker refuses us.
     """
     async with administration(settings, "read") as admin:
-        return list(differences(topics, await found(admin, [t.name for t in topics]), replicas=replicas))
+        there = await found(admin, [topic.name for topic in topics])
+        return list(differences(topics, there, asked=asked, brokers=await brokers(admin)))
 
 
 @asynccontextmanager
@@ -51,11 +52,16 @@ async def administration(settings: KafkaSettings, purpose: str) -> AsyncIterator
         await admin.close()
 
 
+async def brokers(admin: AIOKafkaAdminClient) -> int:
+    """How many brokers there are now."""
+    return len((await admin.describe_cluster())["brokers"])
+
+
 async def found(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, Found]:
     """These topics as the broker has them, without those that it has not.
 
     Raises:
-        KafkaError: it does not tell.
+        KafkaError, Transient: it does not tell.
         Fatal: we have no right to know.
     """
     described = [topic for topic in await admin.describe_topics(list(names)) if _is_there(topic)]
@@ -72,10 +78,18 @@ async def found(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, F
 
 
 def _is_there(topic: dict[str, Any]) -> bool:
-    code = topic["error_code"]
+    if for_code(topic["error_code"]) is UnknownTopicOrPartitionError:
+        return False
+    _check(topic["topic"], topic["error_code"])
+    return True
+
+
+def _check(topic: str, code: int) -> None:
+    """Take no answer for no difference: a broker that has not heard of a new topic yet tells nothing of it."""
     if for_code(code) is TopicAuthorizationFailedError:
-        raise _no_right(topic["topic"])
-    return not code
+        raise _no_right(topic)
+    if code:
+        raise Transient(f"topic {topic} could not be read: {for_code(code).__name__}")
 
 
 async def _configurations(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, tuple[str, bool]]]:
@@ -83,8 +97,7 @@ async def _configurations(admin: AIOKafkaAdminClient, names: Sequence[str]) -> d
     configurations: dict[str, dict[str, tuple[str, bool]]] = {}
     for response in await admin.describe_configs(resources) if resources else []:
         for code, _, _, name, entries in response.resources:
-            if for_code(code) is TopicAuthorizationFailedError:
-                raise _no_right(name)
+            _check(name, code)
             configurations[name] = {entry[0]: (entry[1], entry[3] == _OWN) for entry in entries}
     return configurations
 

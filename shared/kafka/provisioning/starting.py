@@ -1,5 +1,7 @@
 """What a service asks of its topics before it begins: it does not start half."""
 
+import asyncio
+
 import structlog
 
 from shared.contracts.topics import TOPICS, consumed_by, published_by
@@ -14,20 +16,26 @@ _TIMESTAMPS = "message.timestamp.type"
 _SIZE = "max.message.bytes"
 #: Kept for other reasons than the card's, these would lose records: compacted away, or forgotten by an old replica.
 _VITAL = frozenset({"cleanup.policy", "unclean.leader.election.enable"})
+_HEARSAY_SECONDS = 2.0
 _APPLY = "run `lesson-progress topics apply`"
 
 
 async def check_topics(settings: KafkaSettings, service: str) -> None:
     """Refuse to start half: what a service reads and publishes must be there, and must keep what is promised.
 
-    Commands must carry the broker's time. Other differences are logged: retention, say, is the operator's to choose.
+    Commands must carry the broker's time. Other differences are logged: a service can work with them.
 
     Raises:
         Fatal: a topic is missing or wrong, or the broker refuses us.
         Transient: the broker is away.
     """
     topics = [TOPICS[name] for name in (*consumed_by(service), *published_by(service))]
-    for difference in await drift(settings, topics=topics):
+    found = await drift(settings, topics=topics)
+    if any(difference.setting == EXISTS for difference in found):
+        # A broker hears a moment late of a topic that another has just made.
+        await asyncio.sleep(_HEARSAY_SECONDS)
+        found = await drift(settings, topics=topics)
+    for difference in found:
         if wrong := _wrong(difference, service, settings):
             raise Fatal(wrong)
         if difference.found != UNKNOWN:

@@ -144,6 +144,6 @@ class TestWatchingTheConnection:
         async def refused(_: KafkaSettings) -> Fatal:
             return Fatal("refuses the user")
 
-        monkeypatch.setattr(assembly, "refused_at_the_door", refused)
+        monkeypatch.setattr(assembly, "at_the_door", refused)
         with pytest.raises(Fatal, match="refuses the user"):
             await parts.side.watch_connection()

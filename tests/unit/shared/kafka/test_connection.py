@@ -17,7 +17,7 @@ from aiokafka.errors import (
 
 from shared.errors import Fatal
 from shared.kafka import connection
-from shared.kafka.connection import BrokerAway, client_options, connected, refused_at_the_door
+from shared.kafka.connection import BrokerAway, Door, at_the_door, client_options, connected
 from shared.settings import KafkaSettings
 from tests.support.tls import certificate, listening, serving
 
@@ -70,25 +70,25 @@ class TestOptions:
 class TestTheDoor:
     async def test_an_authority_that_nobody_named_is_not_trusted(self, tmp_path: Path) -> None:
         with listening(serving(certificate(tmp_path))) as address:
-            refusal = await refused_at_the_door(secured(address))
-        assert refusal is not None
+            refusal = await at_the_door(secured(address))
+        assert isinstance(refusal, Fatal)
         assert f"the certificate of the broker at {address} is not trusted" in str(refusal)
         assert "LESSON_PROGRESS_KAFKA__CA_FILE" in str(refusal)
 
     async def test_a_certificate_for_another_name_is_not_trusted(self, tmp_path: Path) -> None:
         files = certificate(tmp_path, host="127.0.0.2")
         with listening(serving(files)) as address:
-            refusal = await refused_at_the_door(secured(address, ca_file=str(files[0])))
+            refusal = await at_the_door(secured(address, ca_file=str(files[0])))
         assert "127.0.0.1" in str(refusal)
         assert "is not trusted" in str(refusal)
 
     async def test_a_server_without_tls_is_said_to_have_none(self) -> None:
         with listening() as address:
-            refusal = await refused_at_the_door(secured(address))
+            refusal = await at_the_door(secured(address))
         assert "does not speak TLS" in str(refusal)
 
     async def test_nobody_there_is_no_refusal(self) -> None:
-        assert await refused_at_the_door(secured("127.0.0.1:1")) is None
+        assert await at_the_door(secured("127.0.0.1:1")) is Door.SILENT
 
     @pytest.mark.parametrize(
         ("failure", "said"),
@@ -108,7 +108,7 @@ class TestTheDoor:
             raise failure
 
         monkeypatch.setattr(connection, "create_conn", refuse)
-        refusal = await refused_at_the_door(secured("127.0.0.1:9"))
+        refusal = await at_the_door(secured("127.0.0.1:9"))
         assert said in str(refusal)
         assert "secret" not in str(refusal)
 
@@ -125,7 +125,7 @@ class TestTheDoor:
             return Connection()
 
         monkeypatch.setattr(connection, "create_conn", only_the_second)
-        assert await refused_at_the_door(KafkaSettings(bootstrap_servers="a:1,b:2")) is None
+        assert await at_the_door(KafkaSettings(bootstrap_servers="a:1,b:2")) is Door.OPEN
         assert Connection.closed
 
 

@@ -10,7 +10,7 @@ from shared.contracts.topics import EVENT_BYTES, SERVICES, Topic, consumed_by, p
 from shared.contracts.topics import TOPICS as CARDS
 from shared.errors import Fatal
 from shared.kafka.provisioning import Drift, check_topics, starting
-from shared.kafka.provisioning.differences import Found, differences, min_in_sync
+from shared.kafka.provisioning.differences import BY_THE_CARDS, Asked, Found, differences, min_in_sync, usual_replicas
 from shared.settings import KafkaSettings
 
 COMMANDS = CARDS["progress.commands"]
@@ -42,14 +42,14 @@ def found(topic: Topic, *, partitions: int | None = None, replicas: int = 1, **c
     return Found(partitions or topic.partitions, replicas, said, said)
 
 
-def compared(there: Mapping[str, Found], replicas: int | None = None) -> list[Drift]:
-    return list(differences([COMMANDS], there, replicas=replicas))
+def compared(there: Mapping[str, Found], asked: Asked = BY_THE_CARDS, brokers: int = 1) -> list[Drift]:
+    return list(differences([COMMANDS], there, asked=asked, brokers=brokers))
 
 
 class TestDifferences:
     def test_a_topic_as_its_card_says_has_none(self) -> None:
         assert compared({COMMANDS.name: found(COMMANDS)}) == []
-        assert compared({COMMANDS.name: found(COMMANDS, replicas=3)}, replicas=3) == []
+        assert compared({COMMANDS.name: found(COMMANDS, replicas=3)}, Asked(replicas=3)) == []
 
     def test_a_topic_that_is_not_there_is_missing_and_nothing_else(self) -> None:
         assert [d.sentence for d in compared({})] == ["progress.commands: is missing"]
@@ -66,19 +66,38 @@ class TestDifferences:
         assert [(d.expected, d.found) for d in compared({COMMANDS.name: there})] == [("2", "1")]
         assert [min_in_sync(n) for n in (1, 2, 3, 5)] == [1, 1, 2, 4]
 
-    def test_missing_partitions_can_be_added_and_others_never_taken_away(self) -> None:
+    def test_missing_partitions_can_be_added_and_none_is_ever_taken_away(self) -> None:
+        exactly = Asked(partitions=frozenset({COMMANDS.name}))
         [few] = compared({COMMANDS.name: found(COMMANDS, partitions=5)})
-        [many] = compared({COMMANDS.name: found(COMMANDS, partitions=7)})
-        assert few.irreparable is None
+        [many] = compared({COMMANDS.name: found(COMMANDS, partitions=7)}, exactly)
+        assert (few.irreparable, few.kept) == (None, False)
         assert many.irreparable is not None
-        assert "--partitions progress.commands=7" in many.irreparable
+        assert "none can be taken away" in many.irreparable
 
-    def test_replicas_are_compared_when_they_are_asked_for_and_moved_by_the_brokers_own_tool(self) -> None:
-        there = {COMMANDS.name: found(COMMANDS, replicas=1)}
-        assert compared(there) == []
-        [drift] = compared(there, replicas=3)
+    def test_more_partitions_than_the_card_says_are_told_and_stay(self) -> None:
+        [more] = compared({COMMANDS.name: found(COMMANDS, partitions=12)})
+        assert (more.kept, more.irreparable) == (True, None)
+        assert more.sentence == "progress.commands: partitions is 12, more than the 6 of the card; it stays so"
+
+    def test_replicas_are_those_that_were_asked_for_and_moved_by_the_brokers_own_tool(self) -> None:
+        [drift] = compared({COMMANDS.name: found(COMMANDS, replicas=1)}, Asked(replicas=3))
         assert drift.irreparable is not None
         assert "kafka-reassign-partitions.sh" in drift.irreparable
+
+    @pytest.mark.parametrize(
+        ("brokers", "replicas", "differs"), [(1, 1, 0), (2, 1, 1), (3, 1, 1), (3, 3, 0), (5, 3, 0)]
+    )
+    def test_where_there_are_brokers_a_topic_has_three_replicas(
+        self, brokers: int, replicas: int, differs: int
+    ) -> None:
+        there = {COMMANDS.name: found(COMMANDS, replicas=replicas)}
+        assert len(compared(there, brokers=brokers)) == differs
+        assert compared(there, Asked(replicas=replicas), brokers=brokers) == []
+
+    def test_a_broker_that_is_away_makes_no_topic_of_fewer_replicas(self) -> None:
+        there = {COMMANDS.name: found(COMMANDS, replicas=3)}
+        assert usual_replicas(there, brokers=2) == 3
+        assert compared(there, brokers=2) == []
 
 
 async def check(
@@ -92,8 +111,13 @@ async def check(
         return list(drifts)
 
     monkeypatch.setattr(starting, "drift", drift)
+    monkeypatch.setattr(starting, "_HEARSAY_SECONDS", 0)
     await check_topics(KafkaSettings(require_log_append_time=required), service)
     return looked_at
+
+
+def missing(topic: str) -> Drift:
+    return Drift(topic, "exists", "yes", "no")
 
 
 def create_time(topic: str) -> Drift:
@@ -112,7 +136,20 @@ class TestStarting:
         self, monkeypatch: pytest.MonkeyPatch, topic: str
     ) -> None:
         with pytest.raises(Fatal, match=f"topic {topic} is missing; run `lesson-progress topics apply`"):
-            await check(monkeypatch, Drift(topic, "exists", "yes", "no"))
+            await check(monkeypatch, missing(topic))
+
+    async def test_a_topic_that_a_broker_has_not_heard_of_yet_is_looked_for_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answers = [[missing("lesson.completed")], []]
+
+        async def drift(*_: object, **__: object) -> list[Drift]:
+            return answers.pop(0)
+
+        monkeypatch.setattr(starting, "drift", drift)
+        monkeypatch.setattr(starting, "_HEARSAY_SECONDS", 0)
+        await check_topics(KafkaSettings(), "progress")
+        assert answers == []
 
     async def test_a_command_topic_without_the_broker_s_clock_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Fatal, match=r"progress\.commands has message\.timestamp\.type=CreateTime"):
