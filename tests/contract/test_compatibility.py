@@ -1,7 +1,9 @@
 """What the last release promised: a change that would break somebody is named, with whom it breaks and what to do."""
 
 import copy
+import re
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +24,8 @@ Files = dict[Path, str]
 Json = dict[str, Any]
 Mutate = Callable[..., list[str]]
 
+VERSION = version("lesson-progress")
+NEXT_MAJOR = f"{int(VERSION.partition('.')[0]) + 1}.0.0"
 BESIDE = '(CONTRIBUTING.md, "Add a message type")'
 
 
@@ -70,8 +74,8 @@ class TestANameATypeARequirement:
     def test_a_renamed_field_of_an_event(self, mutate: Mutate) -> None:
         assert mutate(progress, progress.LessonCompleted, "user_id", learner_id=(Id, ...)) == [
             (
-                "lesson.completed.v1: the field `userId` is gone (0.1.0 had it; `learnerId` is new: another name is "
-                "another field). This breaks recalculator, reading lesson.completed: they do not find it. "
+                f"lesson.completed.v1: the field `userId` is gone ({VERSION} had it; `learnerId` is new: another name "
+                "is another field). This breaks recalculator, reading lesson.completed: they do not find it. "
                 f"Keep `userId` as it was, or add lesson.completed.v2 beside it {BESIDE}."
             ),
             (
@@ -101,7 +105,7 @@ class TestANameATypeARequirement:
     def test_a_renamed_field_of_a_command(self, mutate: Mutate) -> None:
         gone, new = mutate(gateways, gateways.LessonComplete, "lesson_id", lesson=(Id, ...))
 
-        assert gone.startswith("lesson.complete.v1: the field `lessonId` is gone (0.1.0 had it; `lesson` is new")
+        assert gone.startswith(f"lesson.complete.v1: the field `lessonId` is gone ({VERSION} had it; `lesson` is new")
         assert "This breaks gateways, writing to progress.commands: what they send is not heard." in gone
         assert new == (
             "lesson.complete.v1: the field `lesson` is new and required. This breaks gateways, writing to "
@@ -222,8 +226,10 @@ class TestTopics:
 
         moved, gone = broken(present, changed)
 
-        assert moved.startswith("certificate.issued: certificate.revoked.v1 is not there any more (0.1.0 had it). This")
-        assert gone.startswith("notification.created: the topic is gone (0.1.0 had it). This breaks live screens")
+        assert moved.startswith(
+            f"certificate.issued: certificate.revoked.v1 is not there any more ({VERSION} had it). "
+        )
+        assert gone.startswith(f"notification.created: the topic is gone ({VERSION} had it). This breaks live screens")
 
     @pytest.mark.parametrize(
         ("setting", "less", "whom"),
@@ -255,7 +261,7 @@ class TestTopics:
         asked, gone = broken(present, changed)
 
         assert "the header `ce_id` was optional and is required now. This breaks gateways" in asked
-        assert "the header `correlation-id` is gone (0.1.0 had it). This breaks gateways and operators" in gone
+        assert f"the header `correlation-id` is gone ({VERSION} had it). This breaks gateways and operators" in gone
 
     def test_a_message_that_is_gone(self, present: Contracts, changed: Contracts) -> None:
         del changed.messages["lesson.completed.v1"]
@@ -263,7 +269,7 @@ class TestTopics:
         [sentence] = broken(present, changed)
 
         assert sentence == (
-            "lesson.completed.v1: the message is gone (0.1.0 had it). This breaks recalculator, reading it. "
+            f"lesson.completed.v1: the message is gone ({VERSION} had it). This breaks recalculator, reading it. "
             "Keep it until the next major version of the product."
         )
 
@@ -273,7 +279,7 @@ class TestTopics:
         del changed.openapi["progress"]["paths"][TestHttp.PATH]
 
         assert len(broken(present, changed)) == 3
-        assert broken(present, changed._replace(version="1.0.0")) == []
+        assert broken(present, changed._replace(version=NEXT_MAJOR)) == []
 
 
 class TestHttp:
@@ -285,7 +291,7 @@ class TestHttp:
         [sentence] = broken(present, changed)
 
         assert sentence.startswith(
-            f"progress, GET {self.PATH}: the query is gone (0.1.0 had it). This breaks its callers."
+            f"progress, GET {self.PATH}: the query is gone ({VERSION} had it). This breaks its callers."
         )
 
     def test_an_answer_without_a_field_or_with_another_type(self, present: Contracts, changed: Contracts) -> None:
@@ -320,18 +326,16 @@ class TestReleases:
     def test_a_release_is_kept_whole_and_once(self, made: Files, tmp_path: Path) -> None:
         place = release(made, tmp_path)
 
-        assert place == RELEASED / "0.1.0"
-        assert last_release(tmp_path) == "0.1.0"
+        assert place == RELEASED / VERSION
+        assert last_release(tmp_path) == VERSION
         assert (tmp_path / place / ASYNCAPI).read_text() == made[ASYNCAPI]
         assert breaks(made, tmp_path) == []
-        with pytest.raises(
-            NotNewer, match=r"docs/contracts/released/0\.1\.0 is there already, and .* raise the version"
-        ):
+        with pytest.raises(NotNewer, match=rf"{re.escape(str(place))} is there already, and .* raise the version"):
             release(made, tmp_path)
 
     def test_the_last_release_is_the_highest_version(self, tmp_path: Path) -> None:
-        for version in ("0.9.0", "0.10.0", "0.2.1"):
-            (tmp_path / RELEASED / version).mkdir(parents=True)
+        for kept in ("0.9.0", "0.10.0", "0.2.1"):
+            (tmp_path / RELEASED / kept).mkdir(parents=True)
 
         assert last_release(tmp_path) == "0.10.0"
 
@@ -348,4 +352,4 @@ class TestReleases:
         said = capsys.readouterr().out
         assert code == 1
         assert "schemas/lesson.complete.v1.schema.json is not what the code says" in said
-        assert "lesson.complete.v1: the field `lessonId` is gone (0.1.0 had it). This breaks gateways" in said
+        assert f"lesson.complete.v1: the field `lessonId` is gone ({last_release()} had it). This breaks" in said
