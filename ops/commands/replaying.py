@@ -65,13 +65,21 @@ def replay_command(
     rate: Annotated[
         float | None, typer.Option(min=0.1, help="Commands a second (default: as fast as they go).")
     ] = None,
+    ask_again: Annotated[
+        bool,
+        typer.Option(
+            "--ask-again",
+            help="Send what has no answer again, as gateways do, while parts of the system go and come. "
+            "Without it a missing answer is a problem.",
+        ),
+    ] = False,
     report: ReportOption = None,
 ) -> None:
     """Send a dataset's completions through the whole system and compare what arrives with the files."""
     from ops.replay.session import Rounds, run_rounds
 
     chosen = seed if seed is not None else secrets.randbelow(2**31)
-    wanted = Rounds(copies, None if in_order else chosen, rounds, rate)
+    wanted = Rounds(copies, None if in_order else chosen, rounds, rate, ask_again)
     folder, write = existing_folder(dataset), partial(write_report, report)
     became = SENT_STAYS if stack is StackKind.EXTERNAL else _ENDED
     run(run_rounds(folder, course, stack, directory, wanted, out=console(), write=write), interrupted=became)

@@ -1,13 +1,13 @@
-"""One replay from import to verdict."""
+"""One replay: send the commands, wait until every service has finished, and ask for the verdict."""
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer
 from rich.console import Console
@@ -16,12 +16,12 @@ from ops.errors import OperatorError
 from ops.offsets import GroupOffsets
 from ops.platform.counting import ExpectedFigures
 from ops.platform.datasets import Dataset
-from ops.replay.figures import Figures, read_figures
 from ops.replay.plan import PlannedCommand
 from ops.replay.repeating import Patience, until_answered
 from ops.replay.sending import send_all
+from ops.replay.verdict import Result, judge
 from ops.replay.view import live
-from ops.replay.watching import TOPICS, Watch, percentiles
+from ops.replay.watching import TOPICS, Watch
 from ops.target import Target
 from shared.contracts.topics import SERVICES, dead_letters_of
 
@@ -32,43 +32,6 @@ QUIET_SECONDS = 10.0
 _POLL_SECONDS = 0.3
 
 
-@dataclass(slots=True)
-class Result:
-    """What a replay found."""
-
-    expected: ExpectedFigures
-    figures: Figures
-    watch: Watch
-    drift: int
-    dead_letters: int
-    #: From the first command to the last commit, in seconds.
-    seconds: float
-    problems: list[str] = field(default_factory=list)
-
-    def report(self) -> dict[str, object]:
-        """The figures as JSON, as `--report` writes them."""
-        return {
-            "completions": self.figures.completions,
-            "certificates": self.figures.certificates,
-            "partial": self.figures.partial,
-            "zero": self.figures.zero,
-            "drift": self.drift,
-            "dead_letters": self.dead_letters,
-            "propagation_seconds": {stage: percentiles(v) for stage, v in self.watch.seconds.items()},
-            "distinct_certificate_ids": self.figures.distinct_certificate_ids,
-            "readable_pdfs": self.figures.readable_pdfs,
-            "notifications": dict(self.figures.notifications),
-            "percentages": {str(p): n for p, n in sorted(self.figures.percentages.items())},
-            "commands": self.watch.sent,
-            "answered": self.watch.answered,
-            "sent_again": self.watch.sent_again,
-            "replies": dict(self.watch.replies),
-            "seconds": round(self.seconds, 3),
-            "fingerprint": self.figures.fingerprint,
-            "problems": self.problems,
-        }
-
-
 async def replay(
     target: Target,
     dataset: Dataset,
@@ -77,11 +40,13 @@ async def replay(
     *,
     rate: float | None,
     console: Console,
+    ask_again: bool = False,
     beside: Callable[[Watch], Awaitable[None]] | None = None,
     log_of: Callable[[str], Path] | None = None,
 ) -> Result:
     """Send the commands, wait until every service has finished, and compare what is there with the files.
 
+    With `ask_again`, what has no answer then is sent again, as gateways do; otherwise it is a problem of the verdict.
     `beside` runs along with the sending (a test kills services there); `log_of` says where a service's log is.
 
     Raises:
@@ -100,20 +65,39 @@ async def replay(
             send = partial(send_all, producer=producer, watch=watch, tokens=tokens)
 
             async def arrived() -> None:
+                await aside
                 await _finished(offsets, watch, log_of)
                 await _all_arrived(watch, (len(commands), *new))
 
-            async def again(silent: Sequence[PlannedCommand]) -> None:
-                await send(silent, rate=None)
-                await arrived()
-
-            await send(commands, rate=rate)
-            await aside
-            await arrived()
-            await until_answered(commands, watch, again)
+            await _converse(commands, watch, send, arrived, rate=rate, ask_again=ask_again)
         seconds = perf_counter() - started
         dead_letters = await _dead_letters(offsets) - letters_before
-    return await _verdict(target, dataset, expected, watch, dead_letters, seconds)
+    return await judge(target, dataset, expected, watch, dead_letters, seconds)
+
+
+class _Send(Protocol):
+    def __call__(self, commands: Sequence[PlannedCommand], *, rate: float | None) -> Awaitable[None]: ...
+
+
+async def _converse(
+    commands: Sequence[PlannedCommand],
+    watch: Watch,
+    send: _Send,
+    arrived: Callable[[], Awaitable[None]],
+    *,
+    rate: float | None,
+    ask_again: bool,
+) -> None:
+    """Send the commands and wait until everything has arrived; again for those without an answer, if that is wanted."""
+
+    async def again(silent: Sequence[PlannedCommand]) -> None:
+        await send(silent, rate=None)
+        await arrived()
+
+    await send(commands, rate=rate)
+    await arrived()
+    if ask_again:
+        await until_answered(commands, watch, again)
 
 
 async def _beside(step: Callable[[Watch], Awaitable[None]] | None, watch: Watch) -> None:
@@ -175,26 +159,6 @@ async def _all_arrived(watch: Watch, wanted: tuple[int, int, int]) -> None:
 
 async def _dead_letters(offsets: GroupOffsets) -> int:
     return sum((await offsets.ends([dead_letters_of(service) for service in SERVICES])).values())
-
-
-async def _verdict(
-    target: Target, dataset: Dataset, expected: ExpectedFigures, watch: Watch, dead_letters: int, seconds: float
-) -> Result:
-    async with target.database() as db:
-        figures = await read_figures(db, courses=[course.id for course in dataset.platform.courses])
-    drift = 0
-    async with target.auditor() as auditor:
-        async for _ in auditor.differences():
-            drift += 1
-    rendered = target.settings.certificates.rendering
-    problems = figures.differences(expected, rendered=rendered)
-    if drift:
-        problems.append(f"drift: {drift}, expected 0")
-    if silent := watch.sent - watch.answered:
-        problems.append(f"commands without an answer: {silent}, expected 0")
-    if dead_letters:
-        problems.append(f"dead letters: {dead_letters}, expected 0")
-    return Result(expected, figures, watch, drift, dead_letters, seconds, problems)
 
 
 async def save_one_pdf(target: Target, directory: Path, *, courses: list[str]) -> Path | None:

@@ -15,7 +15,8 @@ from ops.kinds import StackKind
 from ops.platform.counting import expected_figures
 from ops.platform.oulad import read_oulad
 from ops.replay.plan import plan
-from ops.replay.run import Result, replay, save_one_pdf
+from ops.replay.run import replay, save_one_pdf
+from ops.replay.verdict import Result
 from ops.replay.view import summary
 from ops.stacks import start_stack
 from ops.target import Target, current, from_environment
@@ -43,6 +44,8 @@ class Rounds:
     rounds: int
     #: Commands a second; None: as fast as they go.
     rate: float | None
+    #: Whether what has no answer is sent again.
+    ask_again: bool = False
 
     @property
     def order(self) -> str:
@@ -95,8 +98,9 @@ async def run_rounds(
         for turn in range(1, wanted.rounds + 1):
             out.print(f"round {turn} of {wanted.rounds}: {len(commands):,} commands {wanted.order}")
             result = await replay(
-                ground.target, data, commands, expected, rate=wanted.rate, console=out, log_of=ground.log_of
-            )
+                ground.target, data, commands, expected,
+                rate=wanted.rate, console=out, ask_again=wanted.ask_again, log_of=ground.log_of,
+            )  # fmt: skip
             results.append(result)
             if result.figures.fingerprint != results[0].figures.fingerprint:
                 result.problems.append(f"round {turn} changed what stood in the database")

@@ -82,6 +82,8 @@ def summary(watch: Watch, figures: Figures, expected: ExpectedFigures, *, drift:
         ("dead letters", dead_letters, 0),
     ):
         table.add_row(name, f"{found:,}", f"{wanted:,}")
+    if watch.sent_again:
+        table.add_row("commands sent again for want of an answer", f"{watch.sent_again:,}", "")
     table.add_section()
     for percent, count in sorted(figures.percentages.items()):
         table.add_row(f"  at {percent:6.2f} %", f"{count:,}", f"{expected.percentages.get(percent, 0):,}")

@@ -1,7 +1,9 @@
 """The replay's verdict: whatever differs from the files is found, and only what was measured is reported."""
 
 import asyncio
+import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +12,23 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from rich.console import Console
+from typer.testing import CliRunner
 
+from ops.cli import app
 from ops.errors import OperatorError
 from ops.offsets import GroupOffsets
 from ops.platform.counting import ExpectedFigures
 from ops.platform.datasets import PlannedCompletion
-from ops.replay import repeating
+from ops.replay import repeating, session
 from ops.replay import run as replaying
 from ops.replay.figures import Figures
 from ops.replay.plan import PlannedCommand
 from ops.replay.repeating import Patience, until_answered
-from ops.replay.run import Result, _all_arrived, _finished
+from ops.replay.run import _all_arrived, _converse, _finished
 from ops.replay.session import report_of
+from ops.replay.verdict import Result
+from ops.replay.view import summary
 from ops.replay.watching import Watch, percentiles
 
 EXPECTED = ExpectedFigures(
@@ -263,6 +270,53 @@ async def test_what_nobody_answered_is_sent_again_until_it_is() -> None:
 
     assert sent_again == [[1]]
     assert watched.answered == 2
+
+
+@pytest.mark.parametrize(("ask_again", "sendings"), [(False, [[0, 1]]), (True, [[0, 1], [1]])])
+async def test_a_replay_sends_what_has_no_answer_again_only_where_it_is_told_to(
+    *, ask_again: bool, sendings: list[list[int]]
+) -> None:
+    watched, found = Watch("run", {("maya", "bread"): "e"}), []
+
+    async def send(commands: Sequence[PlannedCommand], *, rate: float | None) -> None:
+        found.append([command.index for command in commands])
+        for command in commands:
+            watched.sending(command)
+        # The second one's answer is lost the first time.
+        watched._arrival(reply(f"run:{len(found) - 1}"), 11.0)
+
+    async def arrived() -> None:
+        """Nothing more is on its way."""
+
+    await _converse([planned(0), planned(1)], watched, send, arrived, rate=None, ask_again=ask_again)
+
+    assert found == sendings
+    assert (watched.sent - watched.answered, watched.sent_again) == ((0, 1) if ask_again else (1, 0))
+
+
+def test_whoever_asks_again_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[bool] = []
+
+    async def run_rounds(*arguments: Any, **_: object) -> None:
+        given.append(arguments[4].ask_again)
+
+    monkeypatch.setattr(session, "run_rounds", run_rounds)
+    for options in ([], ["--ask-again"]):
+        assert CliRunner().invoke(app, ["replay", str(tmp_path), *options]).exit_code == 0
+
+    assert given == [False, True]
+
+
+@pytest.mark.parametrize(("times", "shown"), [(0, []), (3, [["3"]])])
+def test_the_table_shows_how_many_commands_were_sent_again_when_any_was(times: int, shown: list[list[str]]) -> None:
+    watched, out = watch("a"), io.StringIO()
+    for _ in range(times):
+        watched.sending(planned(0))
+
+    Console(file=out, width=200).print(summary(watched, RIGHT, EXPECTED, drift=0, dead_letters=0))
+
+    rows = [line for line in out.getvalue().splitlines() if "sent again" in line]
+    assert [re.findall(r"\d+", row) for row in rows] == shown
 
 
 async def test_what_nobody_ever_answers_is_not_sent_for_ever_and_is_a_problem() -> None:
