@@ -90,7 +90,7 @@ def build_app(
 
 
 async def _count_uncertified(store: Store, metrics: CertificateMetrics, clock: Clock, *, seconds: float) -> None:
-    """Show how many completed enrollments wait for their certificate, and wait until the next time."""
+    """Show how many completed enrollments have no certificate, and wait until the next time."""
     now = clock()
     metrics.uncertified(await store.uncertified(now - _RECENT_MS), now=now)
     await asyncio.sleep(seconds)

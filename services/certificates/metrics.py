@@ -1,9 +1,8 @@
 """Every metric of certificates, on an injected registry."""
 
-from collections.abc import Collection
-
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from services.certificates.ports import Uncertified
 from shared.observability.propagation import Propagation
 
 _OUTCOMES = ("issued", "retried", "failed", "revoked")
@@ -22,14 +21,16 @@ class CertificateMetrics:
         # Every child is there from the start: a rate over an absent series is no rate.
         self._certificates = {outcome: certificates.labels(outcome) for outcome in _OUTCOMES}
         self._propagation = Propagation(registry, "certificate")
-        self._uncertified = Gauge(
+        uncertified = Gauge(
             "lesson_progress_uncertified_enrollments",
-            "Enrollments completed in the last 30 days whose certificate was neither issued nor revoked.",
+            "Enrollments completed in the last 30 days, without a certificate: waiting for it, or it failed.",
+            ["status"],
             registry=registry,
         )
+        self._waiting, self._failed = uncertified.labels("waiting"), uncertified.labels("failed")
         self._uncertified_seconds = Gauge(
             "lesson_progress_uncertified_seconds",
-            "How long ago the first of these enrollments was completed; 0 where there is none.",
+            "How long ago the first of the waiting enrollments was completed; 0 where there is none.",
             registry=registry,
         )
 
@@ -41,7 +42,8 @@ class CertificateMetrics:
         """Observe one new certificate that a learner's command led to."""
         self._propagation.observe(milliseconds)
 
-    def uncertified(self, completed_at: Collection[int], *, now: int) -> None:
-        """Show how many completed enrollments wait for their certificate, and how long the first has waited."""
-        self._uncertified.set(len(completed_at))
-        self._uncertified_seconds.set(max(0, now - min(completed_at, default=now)) / 1000)
+    def uncertified(self, found: Uncertified, *, now: int) -> None:
+        """Show how many completed enrollments have no certificate, and how long the first that waits has waited."""
+        self._waiting.set(len(found.waiting))
+        self._failed.set(found.failed)
+        self._uncertified_seconds.set(max(0, now - min(found.waiting, default=now)) / 1000)

@@ -26,6 +26,16 @@ class Change:
     after: Certificate
 
 
+@dataclass(frozen=True, slots=True)
+class Uncertified:
+    """Completed enrollments without an issued or revoked certificate."""
+
+    #: When those were completed (epoch ms) whose certificate is not made yet.
+    waiting: Sequence[int]
+    #: Those whose certificate failed: they wait for an operator.
+    failed: int
+
+
 class CertificateStore(Protocol):
     """Certificates and their files. Every method raises Transient when the database does not answer."""
 
@@ -44,8 +54,11 @@ class CertificateStore(Protocol):
     async def certificate(self, certificate_id: str) -> Certificate | None:
         """One certificate."""
 
-    async def uncertified(self, since: int) -> Sequence[int]:
-        """When those were completed (epoch ms), from `since` on, whose certificate was neither issued nor revoked."""
+    async def uncertified(self, since: int) -> Uncertified:
+        """Of the enrollments completed from `since` on (epoch ms), those without an issued or revoked certificate.
+
+        Where there are very many, the latest.
+        """
 
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         """Count one more attempt of each."""

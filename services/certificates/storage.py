@@ -8,10 +8,10 @@ from typing import Any
 from bson import ObjectId
 from gridfs.errors import GridFSError
 from motor.motor_asyncio import AsyncIOMotorGridFSBucket
-from pymongo import ASCENDING, IndexModel, UpdateMany
+from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany
 
 from services.certificates.domain import Certificate, Enrollment, Notification, Particulars, PdfFile
-from services.certificates.ports import Change, Claim
+from services.certificates.ports import Change, Claim, Uncertified
 from shared.errors import Transient
 from shared.mongo.batches import Batches, Document
 from shared.mongo.client import Database, translated
@@ -23,7 +23,10 @@ _NOTIFICATIONS = "notifications"
 _CHUNK_BYTES = 255 * 1024
 #: Enrollments compared with their certificates at once.
 _PAGE = 1000
-_SETTLED = {"status": {"$in": ["issued", "revoked"]}}
+#: Completions that are looked at, at most, however many there were lately: it bounds what a look costs.
+_LATEST = 100_000
+#: In these the issuer leaves a certificate alone.
+_SETTLED = {"status": {"$in": ["issued", "revoked", "failed"]}}
 
 #: Fields of the domain and their names in the documents.
 _CERTIFICATE = {
@@ -121,20 +124,24 @@ class MongoStore:
             document = await self._certificates.find_one({"_id": certificate_id})
         return None if document is None else _certificate(document)
 
-    async def uncertified(self, since: int) -> Sequence[int]:
-        """When those were completed, from `since` on, whose certificate was neither issued nor revoked.
+    async def uncertified(self, since: int) -> Uncertified:
+        """Of the latest enrollments completed from `since` on, those without an issued or revoked certificate.
 
         Read in this order, a certificate that is issued meanwhile counts, and nobody is reported too early.
         """
         recent = self._db["enrollments"].find({"completedAt": {"$gte": since}}, {"completedAt": 1}, batch_size=_PAGE)
+        latest = recent.sort("completedAt", DESCENDING).limit(_LATEST)
         waiting: list[int] = []
+        failed = 0
+        fields = ("enrollmentId", "status")
         with translated():
-            while page := await recent.to_list(_PAGE):
+            while page := await latest.to_list(_PAGE):
                 ids = [d["_id"] for d in page]
-                found = await self._batches.find(_CERTIFICATES, "enrollmentId", ids, ("enrollmentId",), where=_SETTLED)
+                found = await self._batches.find(_CERTIFICATES, "enrollmentId", ids, fields, where=_SETTLED)
                 settled = {d["enrollmentId"] for d in found}
+                failed += sum(d["status"] == "failed" for d in found)
                 waiting.extend(int(d["completedAt"]) for d in page if d["_id"] not in settled)
-        return waiting
+        return Uncertified(waiting, failed)
 
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         """Count one more attempt of each."""

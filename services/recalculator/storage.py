@@ -42,9 +42,15 @@ class MongoRecalculatorStore:
         self._sweeps = db[_SWEEPS]
 
     async def prepare(self) -> None:
-        """Make the index that gives a course's enrollments in the order of their ids, page by page, without sorting."""
+        """Make the indexes of enrollments.
+
+        One gives a course's enrollments in the order of their ids, page by page, without sorting; the other gives
+        certificates the latest that were completed.
+        """
+        by_course = IndexModel([("courseId", ASCENDING), ("_id", ASCENDING)])
+        by_completion = IndexModel([("completedAt", ASCENDING)], sparse=True)
         with translated():
-            await self._enrollments.create_indexes([IndexModel([("courseId", ASCENDING), ("_id", ASCENDING)])])
+            await self._enrollments.create_indexes([by_course, by_completion])
 
     async def enrollments(self, enrollment_ids: Collection[str]) -> Mapping[str, Enrollment]:
         """The enrollments that exist, by id."""

@@ -33,7 +33,7 @@ OF_A_SERVICE: dict[str, dict[str, tuple[str, set[str]]]] = {
     },
     "certificates": {
         "lesson_progress_certificates": ("counter", {"outcome"}),
-        "lesson_progress_uncertified_enrollments": ("gauge", set()),
+        "lesson_progress_uncertified_enrollments": ("gauge", {"status"}),
         "lesson_progress_uncertified_seconds": ("gauge", set()),
         "lesson_progress_propagation_seconds": ("histogram", {"stage"}),
     },
@@ -97,7 +97,7 @@ def test_a_service_and_the_loop_share_one_registry(service: str) -> None:
 
 @pytest.mark.parametrize("make", [declared(LoopMetrics), *(metrics_of(service) for service in OF_A_SERVICE)])
 def test_names_are_ours_and_labels_hold_nobody(make: dict[str, tuple[Metric, set[str]]]) -> None:
-    allowed = {"outcome", "stage", "reason", "topic", "error", "partition", "course_id"}
+    allowed = {"outcome", "status", "stage", "reason", "topic", "error", "partition", "course_id"}
     for name, (metric, labels) in make.items():
         assert name.startswith("lesson_progress_")
         assert metric.documentation.endswith(".")

@@ -7,6 +7,7 @@ VALUES = {
                     "module_not_found", "preview", "invalid"}
     },
     "lesson_progress_certificates": {"outcome": {"issued", "retried", "failed", "revoked"}},
+    "lesson_progress_uncertified_enrollments": {"status": {"waiting", "failed"}},
 }  # fmt: skip
 #: The one stage of propagation that each service shows.
 STAGES = {"progress": "recorded", "recalculator": "progressed", "certificates": "certificate"}

@@ -14,7 +14,7 @@ from services.certificates.domain import (
     Particulars,
     PdfFile,
 )
-from services.certificates.ports import Change, Claim
+from services.certificates.ports import Change, Claim, Uncertified
 from shared.errors import Transient
 from tests.support.fakes import Steps
 from tests.support.issuer import NOW
@@ -95,11 +95,12 @@ class FakeCertificateStore:
         await self._begin("certificate")
         return next((c for c in self.stored.values() if c.certificate_id == certificate_id), None)
 
-    async def uncertified(self, since: int) -> Sequence[int]:
+    async def uncertified(self, since: int) -> Uncertified:
         await self._begin("uncertified")
-        settled = {key for key, certificate in self.stored.items() if certificate.status in {"issued", "revoked"}}
+        status = {key: certificate.status for key, certificate in self.stored.items()}
         completed = {key: at for key, (_, _, at) in self.enrolled.items() if at is not None and at >= since}
-        return [at for key, at in completed.items() if key not in settled]
+        waiting = [at for key, at in completed.items() if status.get(key) not in {"issued", "revoked", "failed"}]
+        return Uncertified(waiting, sum(status.get(key) == "failed" for key in completed))
 
     async def begin_again(self, certificate_ids: Collection[str]) -> None:
         await self._begin("begin_again")

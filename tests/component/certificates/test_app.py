@@ -98,7 +98,7 @@ async def test_emails_are_looked_after_in_the_background_where_they_are_wanted(
     assert server.accepted == ([("n-1", "ada@example.org")] if enabled else [])
 
 
-async def test_who_completed_and_waits_for_a_certificate_is_counted_in_the_background(
+async def test_who_completed_and_has_no_certificate_is_counted_in_the_background_and_failures_do_not_hide_waits(
     store: FakeCertificateStore, clock: FakeClock
 ) -> None:
     registry = CollectorRegistry()
@@ -106,19 +106,28 @@ async def test_who_completed_and_waits_for_a_certificate_is_counted_in_the_backg
     service = build_app(settings, store=store, renderer=FakeTypesetter(), clock=clock, registry=registry)
     [count] = [work for work in service.background if isinstance(work, partial)]
 
-    def waiting() -> tuple[float | None, ...]:
-        names = ("lesson_progress_uncertified_enrollments", "lesson_progress_uncertified_seconds")
-        return tuple(registry.get_sample_value(name) for name in names)
+    def shown() -> tuple[float | None, ...]:
+        """How many wait, how long the first has, and how many failed."""
+        name = "lesson_progress_uncertified_enrollments"
+        waiting, failed = (registry.get_sample_value(name, {"status": status}) for status in ("waiting", "failed"))
+        return waiting, registry.get_sample_value("lesson_progress_uncertified_seconds"), failed
 
-    assert waiting() == (0, 0)
+    assert shown() == (0, 0, 0)
     await store.enroll("enrollment-2", "learner-1", "course-1", completed_at=NOW - 90_000)
     await store.enroll("enrollment-3", "learner-1", "course-1", completed_at=NOW - 31 * DAY)
+    await store.user("learner-2", "\U00013080")
+    await store.enroll("enrollment-4", "learner-2", "course-1", completed_at=NOW - 95_000)
     await count()
-    assert waiting() == (2, 90)
+    assert shown() == (3, 95, 0)
 
-    await CertificateIssuer(store, FakeTypesetter(), LINKS, clock, new_certificate_id).issue(["enrollment-2"])
+    issuer = CertificateIssuer(store, FakeTypesetter(), LINKS, clock, new_certificate_id)
+    await issuer.issue(["enrollment-4"])
     await count()
-    assert waiting() == (1, 0)
+    assert shown() == (2, 90, 1)
+
+    await issuer.issue(["enrollment-2"])
+    await count()
+    assert shown() == (1, 0, 1)
 
 
 async def test_an_email_says_what_the_notification_says_under_an_id_of_the_sender_s_domain(

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from services.certificates.domain import Certificate, Notification, PdfFile, Revocation
-from services.certificates.ports import Change
+from services.certificates.ports import Change, Uncertified
 from tests.integration.certificates.conftest import World
 from tests.support.issuer import NOW
 
@@ -79,7 +79,9 @@ async def test_a_certificate_comes_back_as_it_was_stored(world: World) -> None:
     assert await world.store.certificate("unknown") is None
 
 
-async def test_those_completed_since_then_wait_for_a_certificate_until_it_is_issued_or_revoked(world: World) -> None:
+async def test_those_completed_since_then_wait_for_a_certificate_until_it_is_issued_or_revoked_or_fails(
+    world: World,
+) -> None:
     enrollments = {"issued": NOW, "revoked": NOW, "failed": NOW + 1, "pending": NOW + 2, "none": NOW + 3}
     for enrollment_id, at in {**enrollments, "long ago": NOW - 1, "not completed": None}.items():
         await world.platform.enroll(enrollment_id, enrollment_id, "course-1", completed_at=at)
@@ -89,8 +91,10 @@ async def test_those_completed_since_then_wait_for_a_certificate_until_it_is_iss
     of["failed"] = of["failed"].failed("glyph_missing")
     await world.store.claim(list(of.values()))
 
-    assert sorted(await world.store.uncertified(NOW)) == [NOW + 1, NOW + 2, NOW + 3]
-    assert await world.store.uncertified(NOW + 4) == []
+    found = await world.store.uncertified(NOW)
+    assert (sorted(found.waiting), found.failed) == ([NOW + 2, NOW + 3], 1)
+    assert await world.store.uncertified(NOW + 2) == Uncertified(found.waiting, 0)
+    assert await world.store.uncertified(NOW + 4) == Uncertified([], 0)
 
 
 async def test_attempts_are_counted(world: World) -> None:
