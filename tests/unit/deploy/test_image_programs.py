@@ -104,6 +104,25 @@ class Answering(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.parametrize(
+    ("command", "nothing"),
+    [
+        (b"tini\0--\0lesson-progress\0audit\0", True),
+        (b"lesson-progress\0--help\0", True),
+        (b"/opt/lesson-progress/bin/python\0/opt/lesson-progress/bin/lesson-progress\0audit\0", True),
+        (b"/sbin/docker-init\0--\0tini\0--\0lesson-progress\0audit\0", True),
+        (b"tini\0--\0python\0-m\0services.progress\0", False),
+        (b"tini\0--\0sh\0-c\0lesson-progress topics apply; python -m services.progress\0", False),
+        (b"tini\0--\0sh\0run\0lesson-progress\0", False),
+        (b"/opt/lesson-progress/bin/python\0-m\0services.all\0", False),
+        (b"/pause\0", False),
+        (b"", False),
+    ],
+)
+def test_the_operators_command_alone_has_nothing_to_ask(command: bytes, *, nothing: bool) -> None:
+    assert ready.has_nothing_to_ask(command) is nothing
+
+
 @pytest.fixture
 def port() -> Iterator[int]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
@@ -123,8 +142,37 @@ def test_ready_is_what_the_service_says_and_nothing_else(port: int, monkeypatch:
     assert ready.ask("127.0.0.1", port) == '{"status": "not ready"}'
 
 
-def test_a_service_that_does_not_listen_is_not_ready(port: int) -> None:
-    nobody = ready.ask("127.0.0.1", 1)
+def addresses(**ports: int) -> dict[str, str]:
+    return {f"LESSON_PROGRESS_{name.upper()}__HTTP__PORT": str(number) for name, number in ports.items()}
 
-    assert nobody is not None
-    assert nobody.startswith("nothing answers at 127.0.0.1:1")
+
+@pytest.mark.parametrize("service", ["progress", "recalculator"])
+def test_only_the_service_that_runs_is_asked_and_it_must_answer(port: int, service: str) -> None:
+    command = f"tini\0--\0python\0-m\0services.{service}\0".encode()
+
+    problems = ready.problems_of(command, addresses(progress=port, recalculator=1))
+
+    expected = [] if service == "progress" else ["nothing answers at 127.0.0.1:1 (ConnectionRefusedError)"]
+    assert problems == expected
+
+
+def test_where_it_cannot_tell_which_service_runs_it_asks_them_all_and_one_must_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, silence = b"tini\0--\0sh\0-c\0python -m services.progress\0", "nothing answers at 127.0.0.1:1"
+
+    assert ready.problems_of(command, addresses(certificates=1, progress=port)) == []
+    assert ready.problems_of(command, addresses(certificates=1)) == [f"{silence} (ConnectionRefusedError)"]
+    assert ready.problems_of(command, {}) == ["no service has an address here"]
+    monkeypatch.setattr(Answering, "status", 503)
+    monkeypatch.setattr(Answering, "body", b'{"status": "not ready"}')
+    assert ready.problems_of(command, addresses(certificates=1, progress=port)) == ['{"status": "not ready"}']
+
+
+def test_a_service_that_this_image_does_not_know_must_answer_like_any_other(port: int) -> None:
+    assert ready.problems_of(b"python\0-m\0services.other\0", addresses(progress=1))
+    assert ready.problems_of(b"python\0-m\0services.other\0", addresses(progress=port)) == []
+
+
+def test_the_operators_command_is_healthy_although_nothing_listens() -> None:
+    assert ready.problems_of(b"tini\0--\0lesson-progress\0audit\0", addresses(progress=1)) == []
