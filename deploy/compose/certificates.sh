@@ -1,25 +1,27 @@
 #!/bin/sh
-# Makes what deploy/compose/secure.yml needs, in deploy/compose/secure/: an authority, certificates for Kafka and MongoDB,
-# and a random password for every user. What is there already is kept; delete the folder to make everything anew.
+# Makes what deploy/compose/secure.yml needs: an authority, certificates for Kafka and MongoDB, and a random password for
+# every user. What is there already is kept; delete the folder to make everything anew.
 #
-#   sh deploy/compose/certificates.sh [--help]
+#   sh deploy/compose/certificates.sh [FOLDER | --help]
+#
+# Without a FOLDER it is deploy/compose/secure/; for another, set SECURE_DIR to its path when you run docker compose.
 #
 # For development: production's authority and passwords come from its own vault.
 set -eu
 
 case "${1:-}" in
-    "") ;;
-    --help | -h) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "certificates.sh takes no arguments but --help" >&2; exit 2 ;;
+    --help | -h) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "certificates.sh takes no options but --help" >&2; exit 2 ;;
 esac
+[ "$#" -le 1 ] || { echo "certificates.sh takes one folder, or none" >&2; exit 2; }
+folder="${1:-$(dirname "$0")/secure}"
 command -v openssl >/dev/null || { echo "certificates.sh needs openssl: install it with your system's packages" >&2; exit 1; }
 
-cd "$(dirname "$0")"
 # The folder is its owner's alone; the files in it are mounted one by one, for users that only their containers have.
 umask 022
-mkdir -p secure
-chmod 700 secure
-cd secure
+mkdir -p "$folder"
+chmod 700 "$folder"
+cd "$folder"
 
 DAYS=825
 
@@ -75,4 +77,4 @@ certificate mongo "DNS:mongo,DNS:localhost,IP:127.0.0.1" "serverAuth"
 passwords
 administrator
 rm -f ca.srl
-echo "deploy/compose/secure/ has an authority (ca.pem), certificates and passwords (passwords.env)"
+echo "$folder has an authority (ca.pem), certificates and passwords (passwords.env)"

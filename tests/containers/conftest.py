@@ -1,10 +1,11 @@
-"""The image, built once, and one composed system for all tests that only use it."""
+"""The image, built once, and one composed system, and a secured one, for all tests that only use them."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.composed import Composed, build_image, project
+from tests.support.secured import Secured, secured
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,10 @@ def composed(image: str) -> Iterator[Composed]:
     with project() as system:
         system.up()
         yield system
+
+
+@pytest.fixture(scope="package")
+def secure(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """The whole system over SASL_SSL and TLS; for tests that leave it so."""
+    with secured(tmp_path_factory.mktemp("secure")) as running:
+        yield running

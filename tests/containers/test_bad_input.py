@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.composed import BASE, Composed, make_project, project
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600, func_only=True)]
 
 
 @pytest.fixture
@@ -84,16 +84,20 @@ def test_a_volume_without_the_users_of_this_version_gets_them_and_their_password
         'db = db.getSiblingDB("lesson_progress"); db.createRole({role: "ops", privileges: [], roles: ["dbOwner"]}); '
         'db.createUser({user: "ops", pwd: "old", roles: ["ops"]})',
     )
+    ping = "print(db.getSiblingDB('lesson_progress').courses.countDocuments())"
+    make_and_drop = "db.lessonProgress.insertOne({}); print(db.lessonProgress.drop())"
+    assert shell(mongo, ping, user="ops", password="old", at="lesson_progress").strip() == "0"
+    assert shell(mongo, make_and_drop, user="ops", password="old", at="lesson_progress").strip() == "true"
 
     ended = mongo.compose("run", "--rm", "--no-TTY", "users", also={"MONGO_OPS_PASSWORD": "today"})
 
     assert ended.code == 0, ended.out
     assert "the database has its users: progress, recalculator, certificates, ops" in ended.out
-    ping = "print(db.getSiblingDB('lesson_progress').courses.countDocuments())"
     assert "Authentication failed" in shell(mongo, ping, user="ops", password="old", at="lesson_progress")
     assert shell(mongo, ping, user="ops", password="today", at="lesson_progress").strip() == "0"
-    drop = "db.lessonProgress.drop()"
-    assert "not authorized" in shell(mongo, drop, user="ops", password="today", at="lesson_progress")
+    assert "not authorized" in shell(
+        mongo, "db.lessonProgress.drop()", user="ops", password="today", at="lesson_progress"
+    )
 
 
 def test_a_volume_with_a_key_of_another_format_says_how_to_go_on_and_compose_names_the_step(fresh: Composed) -> None:

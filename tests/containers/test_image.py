@@ -42,6 +42,8 @@ if __name__ == "__main__":
 """
 UNPRIVILEGED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges:true")  # noqa: S108
 
+#: The first to ask for the image waits until it is built.
+pytestmark = pytest.mark.timeout(300, func_only=True)
 containers = pytest.mark.containers
 
 

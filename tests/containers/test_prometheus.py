@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +12,19 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared.contracts.topics import LESSON_COMPLETED, SERVICES
-from tests.support.composed import Composed, Ended
+from tests.support.composed import Composed, Ended, project
 from tests.support.eventually import eventually
 from tests.support.monitored import ALERTS, RECORDED
 from tests.support.prometheus import Prometheus, running_prometheus
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900, func_only=True)]
 
-#: How many times shorter the rules' windows are here: a minute is six seconds, three scrapes.
-TIMES = 10
+#: How many times shorter the rules' windows are here: a minute is six seconds, three scrapes; what has to last for a
+#: minute has to last three times as long, nine scrapes: on a busy machine three in a row may come too late.
+TIMES, PATIENCE = 10, 3
 LEARNERS, LESSONS, A_SECOND = 60, 8, 40
+#: The alerts of what the test breaks.
+BROKEN = {"LessonProgressDeadLetters", "LessonProgressCertificateFailed", "LessonProgressServiceDown"}
 PORTS = {"progress": 8081, "recalculator": 8082, "certificates": 8083}
 
 
@@ -70,9 +73,12 @@ class Watched:
         waiting = await self.prometheus.query("max(lesson_progress_uncertified_enrollments)")
         return waiting[0][1] if waiting else 0
 
-    async def without_values(self) -> set[str]:
-        """The recorded series that have had no value so far."""
-        return {name for name in RECORDED if not await self.had_values(name)}
+    async def knows_everything(self) -> bool:
+        """Whether every recorded series has had values."""
+        without = {name for name in RECORDED if not await self.had_values(name)}
+        if without:
+            print("without values so far:", *sorted(without))  # noqa: T201 - shown when it fails
+        return not without
 
     async def had_values(self, name: str) -> bool:
         """Whether a series has had values; what was not observed has none (NaN)."""
@@ -80,9 +86,17 @@ class Watched:
 
 
 @pytest.fixture
-async def watched(composed: Composed, tmp_path: Path) -> AsyncIterator[Watched]:
-    async with running_prometheus(tmp_path / "prometheus", times=TIMES) as prometheus:
-        watched = Watched(composed, prometheus)
+def breakable(image: str) -> Iterator[Composed]:
+    """A system of its own: what is broken in it stays broken, and what its services have counted goes with it."""
+    with project() as system:
+        system.up()
+        yield system
+
+
+@pytest.fixture
+async def watched(breakable: Composed, tmp_path: Path) -> AsyncIterator[Watched]:
+    async with running_prometheus(tmp_path / "prometheus", times=TIMES, patience=PATIENCE) as prometheus:
+        watched = Watched(breakable, prometheus)
         watched.look_up()
         yield watched
 
@@ -142,14 +156,14 @@ async def test_a_healthy_replay_fills_every_rule_and_raises_nothing_and_each_thi
 ) -> None:
     # Until the first scrape, every service is down.
     await eventually(watched.all_up, within=60)
-    await eventually(watched.back, within=30)
+    await eventually(watched.back, within=60)
     healthy_at = time.time()
 
     await watched.ops(school, "replay", "/data", "--stack", "external", "--copies", "1", "--rate", str(A_SECOND))
 
     await eventually(watched.knows_courses, within=90)
-    assert await watched.without_values() == set()
-    assert await watched.all_up()
+    await eventually(watched.knows_everything, within=30)
+    await eventually(watched.all_up, within=30)
     assert {rule["health"] for kind in ("alert", "record") for rule in await watched.prometheus.rules(kind)} == {"ok"}
     assert len(await watched.prometheus.rules("alert")) == len(ALERTS)
     assert await watched.fired(healthy_at) == set()
@@ -171,9 +185,10 @@ async def test_a_healthy_replay_fills_every_rule_and_raises_nothing_and_each_thi
 
     await eventually(watched.back, within=60)
     assert await eventually(watched.uncertified, within=30)
-    assert await watched.fired(healthy_at) == {
-        "LessonProgressDeadLetters", "LessonProgressCertificateFailed", "LessonProgressServiceDown",
-    }  # fmt: skip
+    fired = await watched.fired(healthy_at)
+    assert fired >= BROKEN
+    # The learner whose certificate failed waits, on a slow machine long enough to be noticed.
+    assert fired - BROKEN <= {"LessonProgressUncertified"}
 
 
 async def _poison(system: Composed) -> None:

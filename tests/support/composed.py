@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from ops.stacks.ports import Ports
 
 ROOT = Path(__file__).parents[2]
 BASE = "docker-compose.yml"
@@ -19,9 +22,12 @@ IMAGES = ("python:3.11-slim-bookworm", "apache/kafka:4.1.1", "mongo:8.0")
 #: The tag under which tests build the product's image, so that nobody's own is replaced.
 TAG = "tests"
 IMAGE = f"lesson-progress:{TAG}"
-_TRIES = 20
 #: Replicas that a test may ask for, of each service.
 _REPLICAS = 3
+#: The ports of all projects of a run, by project and variable: what has stopped for a while keeps its own.
+_PORTS = Ports({})
+#: How much of a start's time is for waiting until all is healthy; the rest is for making containers.
+_WAITING = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,11 @@ class Ended:
 
 
 def docker(*arguments: str, environment: Mapping[str, str] | None = None, seconds: float = 300) -> Ended:
-    """Run `docker` in the project's folder; with these variables beside the machine's own."""
+    """Run `docker` in the project's folder; with these variables beside the machine's own.
+
+    What compose files ask for comes from the test alone, never from the shell of whoever runs it.
+    """
+    shell = {name: value for name, value in os.environ.items() if not _is_the_projects(name)}
     command = ["docker", *arguments]
     ended = subprocess.run(  # noqa: S603 - arguments of tests
         command,
@@ -42,7 +52,7 @@ def docker(*arguments: str, environment: Mapping[str, str] | None = None, second
         text=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
+        env={**shell, **(environment or {})},
         timeout=seconds,
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
@@ -65,25 +75,16 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or [""])[-1]
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports on 127.0.0.1 that follow each other and that nobody has now.
-
-    Raises:
-        OSError: there are none.
-    """
-    for _ in range(_TRIES - 1):
-        with suppress(OSError):
-            return _neighbours(count)
-    return _neighbours(count)
+def _is_the_projects(variable: str) -> bool:
+    # Which builder compose drives is the machine's own matter.
+    return variable in _asked_for() or (variable.startswith("COMPOSE_") and variable != "COMPOSE_BAKE")
 
 
-def _neighbours(count: int) -> list[int]:
-    with ExitStack() as stack:
-        first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-        ports = range(first, first + count)
-        for port in ports[1:]:
-            stack.enter_context(socket.create_server(("127.0.0.1", port)))
-    return list(ports)
+@cache
+def _asked_for() -> frozenset[str]:
+    """The variables that the product's compose files ask for."""
+    files = (ROOT / BASE, *(ROOT / "deploy" / "compose").glob("*.yml"))
+    return frozenset(name for file in files for name in re.findall(r"\$\{(\w+)", file.read_text()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class Composed:
 
     def up(self, *arguments: str, seconds: float = 300) -> None:
         """Start it, or these services of it, and wait until it is healthy."""
-        started = self.compose("up", "--detach", "--wait", "--wait-timeout", "180", *arguments, seconds=seconds)
+        patience = ("--wait", "--wait-timeout", str(int(seconds * _WAITING)))
+        started = self.compose("up", "--detach", *patience, *arguments, seconds=seconds)
         assert started.code == 0, f"{started.err}\n{self.compose('logs', '--no-color', '--tail', '10').out}"
 
     def ops(self, *arguments: str, seconds: float = 300) -> Ended:
@@ -129,20 +131,33 @@ class Composed:
         return self.compose("exec", "--no-TTY", "--index", str(index), service, *command)
 
     def down(self) -> None:
-        """End it and remove all that it made; images stay."""
-        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "15")
+        """End it and remove all that it made; images stay.
+
+        Raises:
+            AssertionError: something of it is left.
+        """
+        ended = self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "15")
+        left = self.left()
+        assert (ended.code, left) == (0, []), f"{ended.err}\n{left}"
+
+    def left(self) -> list[str]:
+        """The containers, volumes and networks that are there of it."""
+        of_it = ("--quiet", "--filter", f"label=com.docker.compose.project={self.name}")
+        kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+        return [f"{words[0]} {found}" for words in kinds for found in docker(*words, *of_it).out.split()]
 
 
 def make_project(*files: str, environment: Mapping[str, str] | None = None) -> Composed:
     """A project of these files (default: the base alone) with a name and ports of its own; nothing is started."""
+    name = f"lesson-progress-test-{secrets.token_hex(4)}"
     variables = {"IMAGE_TAG": TAG}
-    for name in ("KAFKA_PORT", "PROMETHEUS_PORT", "MAIL_PORT"):
-        variables[name] = str(free_ports(1)[0])
-    for name in ("PROGRESS_PORTS", "RECALCULATOR_PORTS", "CERTIFICATES_PORTS"):
-        ports = free_ports(_REPLICAS)
-        variables[name] = f"{ports[0]}-{ports[-1]}"
+    for variable in ("KAFKA_PORT", "KAFKA_2_PORT", "KAFKA_3_PORT", "PROMETHEUS_PORT", "MAIL_PORT"):
+        variables[variable] = str(_PORTS.of(f"{name} {variable}"))
+    for variable in ("PROGRESS_PORTS", "RECALCULATOR_PORTS", "CERTIFICATES_PORTS"):
+        ports = _PORTS.row(f"{name} {variable}", _REPLICAS)
+        variables[variable] = f"{ports[0]}-{ports[-1]}"
     variables |= {"PUBLIC_URL": "http://127.0.0.1", **(environment or {})}
-    return Composed(f"lesson-progress-test-{secrets.token_hex(4)}", files or (BASE,), variables)
+    return Composed(name, files or (BASE,), variables)
 
 
 @contextmanager

@@ -2,14 +2,15 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from shared.settings import KafkaSettings
 from tests.support.composed import BASE, ROOT, Composed, docker, project
 
-_FOLDER = ROOT / "deploy" / "compose"
+_CERTIFICATES = ROOT / "deploy" / "compose" / "certificates.sh"
 _FILES = (BASE, "deploy/compose/secure.yml")
 #: Makes a stand-in for MongoDB speak TLS by its own options.
 _STAND_IN = "tests/containers/stand_in_tls.yml"
@@ -20,7 +21,14 @@ class Secured:
     """A composed system over SASL_SSL and TLS."""
 
     system: Composed
-    passwords: dict[str, str]
+    #: The authority, certificates and passwords.
+    folder: Path
+    passwords: Mapping[str, str]
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that its programs trust."""
+        return self.folder / "ca.pem"
 
     def settings(self, principal: str) -> KafkaSettings:
         """How a program on this machine logs in as this principal."""
@@ -29,16 +37,25 @@ class Secured:
             security_protocol="SASL_SSL",
             username=principal,
             password=self.passwords[f"KAFKA_{principal.upper()}_PASSWORD"],
-            ca_file=str(_FOLDER / "secure" / "ca.pem"),
+            ca_file=str(self.authority),
         )
+
+    @contextmanager
+    def another(self, *options: str) -> Iterator["Another"]:
+        """Another replica of progress, with these options of `docker compose run`; removed with the block."""
+        name = f"{self.system.name}-another"
+        run = ("run", "--detach", "--no-deps", "--name", name, *options, "progress")
+        try:
+            started = self.system.compose(*run)
+            assert started.code == 0, started.err
+            yield Another(name)
+        finally:
+            docker("rm", "--force", name)
 
     def refusal(self, *options: str) -> str:
         """Why progress ends when it is started with these options of `docker compose run`."""
-        run = ("run", "--rm", "--no-TTY", "--no-deps", *options, "progress")
-        ended = self.system.compose(*run, seconds=120)
-        assert ended.code == 1, ended.out + ended.err
-        [reason] = reasons(ended.out)
-        return reason
+        with self.another(*options) as replica:
+            return replica.refusal()
 
     def rights(self, *arguments: str) -> None:
         """Run the broker's `kafka-acls.sh` as its administrator."""
@@ -53,6 +70,30 @@ class Secured:
         return str(container["State"]["Health"]["Status"])
 
 
+@dataclass(frozen=True, slots=True)
+class Another:
+    """A replica in a container of its own."""
+
+    name: str
+
+    def refusal(self) -> str:
+        """Why it ends, once it has ended."""
+        ended = docker("wait", self.name, seconds=120)
+        said = docker("logs", self.name).out
+        assert ended.out.strip() == "1", said
+        [reason] = reasons(said)
+        return reason
+
+    def again(self) -> None:
+        """Start it as it is, once it has ended."""
+        started = docker("start", self.name)
+        assert started.code == 0, started.err
+
+    def runs(self) -> bool:
+        """Whether it has got everything it needs, and works."""
+        return '"service.started"' in docker("logs", self.name).out
+
+
 def reasons(log: str) -> list[str]:
     """Why services ended, from their log lines; a name before a line, as compose writes it, is passed over."""
     found = []
@@ -64,12 +105,13 @@ def reasons(log: str) -> list[str]:
 
 
 @contextmanager
-def secured() -> Iterator[Secured]:
-    """A secured system, healthy; removed at the end of the block. Its image must be there."""
-    subprocess.run(["sh", str(_FOLDER / "certificates.sh")], check=True, capture_output=True)  # noqa: S603, S607 - our own
-    lines = (_FOLDER / "secure" / "passwords.env").read_text().splitlines()
+def secured(folder: Path) -> Iterator[Secured]:
+    """A secured system, healthy, its certificates in this folder; removed with the block. Its image must be there."""
+    subprocess.run(["sh", _CERTIFICATES, folder], check=True, capture_output=True)  # noqa: S603, S607 - our own
+    lines = (folder / "passwords.env").read_text().splitlines()
     passwords = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    environment = {**passwords, "SECURE_DIR": str(folder)}
     stand_in = docker("run", "--rm", "--entrypoint", "sh", "mongo:8.0", "-c", "command -v secantusd-rs").code == 0
-    with project(*_FILES, *([_STAND_IN] if stand_in else []), environment=passwords) as system:
+    with project(*_FILES, *([_STAND_IN] if stand_in else []), environment=environment) as system:
         system.up(seconds=400)
-        yield Secured(system, passwords)
+        yield Secured(system, folder, passwords)
