@@ -1,7 +1,6 @@
 """The AsyncAPI document: the parser of the AsyncAPI project reads it, and finds in it what the services do."""
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from services.recalculator.messaging import ACCEPTS as RECALCULATOR
 from shared.contracts.topics import SERVICES, TOPICS
 from shared.kafka.records import Accepts
 from tests.support.node import node_missing, program_of
+from tests.support.parts import needs
 
 ACCEPTED: dict[str, dict[str, Accepts]] = {
     "progress": dict(PROGRESS),
@@ -38,10 +38,7 @@ Read = Callable[[Path], Json]
 @pytest.fixture(scope="module")
 def read() -> Iterator[Read]:
     """What the parser makes of a document."""
-    if missing := node_missing():
-        if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL"):
-            pytest.fail("; ".join(missing))
-        pytest.skip("; ".join(missing))
+    needs(node_missing())
     with program_of(Path(__file__).parent / "tools") as program:
 
         def parsed(file: Path) -> Json:

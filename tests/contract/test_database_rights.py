@@ -11,6 +11,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from tests.support.containers import MongoDatabases, containers_of
+from tests.support.database_servers import contained_name
 
 pytestmark = pytest.mark.containers
 
@@ -75,9 +76,15 @@ def mongo(request: pytest.FixtureRequest) -> MongoDatabases:
     return databases
 
 
+@pytest.fixture(scope="module")
+def server(mongo: MongoDatabases) -> str:
+    """What the server says it is."""
+    return contained_name(mongo)
+
+
 @pytest.fixture(autouse=True)
-def served_by(record_property: Callable[[str, object], None]) -> None:
-    record_property("stack", "MongoDB in a container")
+def served_by(server: str, record_property: Callable[[str, object], None]) -> None:
+    record_property("stack", server)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
-"""Database servers for store suites: in Python, in Rust, and MongoDB in a container, each service its own user."""
+"""Database servers for store suites: in Python, in Rust, and the image's in a container, each service its own user."""
 
-import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from pymongo import MongoClient
 
 from ops.stacks import secantus
 from ops.stacks.home import open_home
@@ -16,7 +16,8 @@ from ops.stacks.ports import Ports
 from ops.stacks.programs import Programs
 from shared.mongo.client import Database, connect, database
 from shared.settings import MongoSettings
-from tests.support.containers import containers_of
+from tests.support.containers import MongoDatabases, containers_of
+from tests.support.parts import needs
 
 _STOP_SECONDS = 10.0
 #: The database in the container, emptied for each test: the users' rights are for one of this name.
@@ -24,7 +25,18 @@ _CONTAINED = "stores"
 
 #: Every server a store suite runs on.
 SERVERS = ("python", "rust", pytest.param("container", marks=pytest.mark.containers))
-_NAMES = {"python": "SecantusDB (Python)", "rust": "SecantusDB (Rust)", "container": "MongoDB in a container"}
+_NAMES = {"python": "SecantusDB (Python)", "rust": "SecantusDB (Rust)"}
+#: By which a server that only speaks MongoDB's protocol says what it is.
+_OTHER = "secantusVersion"
+
+
+def contained_name(mongo: MongoDatabases) -> str:
+    """What the server in the container says it is: the image's name need not tell."""
+    with MongoClient[Any](mongo.root(_CONTAINED).uri.get_secret_value()) as root:
+        said = root.server_info()
+    return (
+        f"SecantusDB {said[_OTHER]} in a container" if _OTHER in said else f"MongoDB {said['version']} in a container"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,7 @@ class Servers:
         self._stack = stack
         self._config = config
         self._running: dict[str, MongoSettings] = {}
+        self._names = dict(_NAMES)
 
     @asynccontextmanager
     async def room(self, kind: str, service: str, **options: Any) -> AsyncIterator[Room]:
@@ -61,10 +74,11 @@ class Servers:
             for client in clients:
                 client.close()
 
-    @staticmethod
-    def name(kind: str) -> str:
+    def name(self, kind: str) -> str:
         """What to call it in the summary of a run."""
-        return _NAMES[kind]
+        if kind not in self._names:
+            self._names[kind] = contained_name(containers_of(self._config).mongo)
+        return self._names[kind]
 
     async def _settings(self, kind: str, service: str) -> tuple[MongoSettings, MongoSettings]:
         if kind == "container":
@@ -75,8 +89,8 @@ class Servers:
         return own, own
 
     async def _local(self, kind: str) -> MongoSettings:
-        if kind == "rust" and (missing := secantus.rust_server_missing()):
-            (pytest.fail if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL") else pytest.skip)(missing[0])
+        if kind == "rust":
+            needs(secantus.rust_server_missing())
         if kind not in self._running:
             self._running[kind] = await self._stack.enter_async_context(_local_server(kind))
         return self._running[kind]

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from shared.settings import KafkaSettings
 from tests.support.campus import Campus, Learner
 from tests.support.java import classpath_of, java_missing
 from tests.support.node import node_missing, program_of
+from tests.support.parts import needs
 
 FOLDER = Path(__file__).parents[1] / "contract" / "gateways"
 #: What a program sees of this process' environment: nothing that could configure it behind the test's back.
@@ -112,8 +111,7 @@ def secured(gateway: KafkaSettings, screens: KafkaSettings) -> dict[str, str]:
 def ready(language: str) -> Iterator[Programs]:
     """The programs of a language; what is missing for them skips the test, and fails it in CI."""
     prepared, missing = LANGUAGES[language]
-    if sentences := missing():
-        (pytest.fail if os.environ.get("LESSON_PROGRESS_REQUIRE_REAL") else pytest.skip)("; ".join(sentences))
+    needs(missing())
     with prepared() as programs:
         yield programs
 

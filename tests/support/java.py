@@ -1,6 +1,5 @@
 """Programs in Java for tests: jars by their pom, copied once for this user outside the checkout, and compiled anew."""
 
-import hashlib
 import shutil
 import subprocess
 import tempfile
@@ -8,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.stacks.cache import cache_directory
+from tests.support.installed import installed
 
 _STEP_SECONDS = 240
 
@@ -22,22 +21,12 @@ def java_missing() -> list[str]:
 def jars_of(folder: Path) -> Path:
     """The folder with the jars that a pom names; copied there when they are not."""
     pom = folder / "pom.xml"
-    place = cache_directory() / "java" / hashlib.sha256(pom.read_bytes()).hexdigest()[:16]
-    if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place, then moved there at once: half a set is never seen, and of two the first stays.
-        unfinished = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        try:
-            copy = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={unfinished}")
-            _run("mvn", "--quiet", "--batch-mode", "--file", str(pom), *copy)
-            try:
-                unfinished.rename(place)
-            except OSError:
-                if not place.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return place
+
+    def copy(directory: Path) -> None:
+        goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={directory}")
+        _run("mvn", "--quiet", "--batch-mode", "--file", str(pom), *goal)
+
+    return installed("java", [pom], copy)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Programs in Node for tests: packages installed by their lock file, once for this user, outside the checkout."""
 
-import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.stacks.cache import cache_directory
+from tests.support.installed import installed
 
+#: What the packages of the tests ask for; the gateways to copy do with less.
+NEEDED = (20, 16)
 _INSTALL_SECONDS = 240
+_NUMBER = re.compile(r"\d+")
 _LISTS = ("package.json", "package-lock.json")
 #: What is no part of a program: a reader of the examples may have installed them where they lie.
 _LEFT_OUT = shutil.ignore_patterns("node_modules")
@@ -18,30 +21,28 @@ _LEFT_OUT = shutil.ignore_patterns("node_modules")
 
 def node_missing() -> list[str]:
     """What has to be installed before a program in Node can run, as sentences."""
-    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
-    return [f"{name} is missing: install Node 18 or newer" for name in missing]
+    install = f"install Node {_shown(NEEDED)} or newer"
+    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
+        return [f"{name} is missing: {install}" for name in missing]
+    said = subprocess.run(("node", "--version"), capture_output=True, text=True, check=True).stdout.strip()  # noqa: S607 - whichever is installed
+    found = tuple(map(int, _NUMBER.findall(said)[:2]))
+    return [] if found >= NEEDED else [f"node is {said}: {install}"]
+
+
+def _shown(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def packages_of(folder: Path) -> Path:
     """The `node_modules` that a folder's lock file describes; installed when they are not there."""
-    lists = b"".join((folder / name).read_bytes() for name in _LISTS)
-    place = cache_directory() / "node" / hashlib.sha256(lists).hexdigest()[:16]
-    if not place.is_dir():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Beside its place, then moved there at once: half a set is never seen, and of two the first stays.
-        unfinished = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
-        try:
-            for name in _LISTS:
-                shutil.copy(folder / name, unfinished)
-            _install(unfinished)
-            try:
-                unfinished.rename(place)
-            except OSError:
-                if not place.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    return place / "node_modules"
+    lists = [folder / name for name in _LISTS]
+
+    def install(directory: Path) -> None:
+        for path in lists:
+            shutil.copy(path, directory)
+        _install(directory)
+
+    return installed("node", lists, install) / "node_modules"
 
 
 def _install(directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""Kafka and MongoDB in containers, in which one service at a time is alone with its neighbours."""
+"""Kafka and a database in containers, in which one service at a time is alone with its neighbours."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.alone import Neighbourhood, neighbourhood
 from tests.support.containers import containers_of
+from tests.support.database_servers import contained_name
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +17,12 @@ async def around(
         yield ready
 
 
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> str:
+    """What the database server says it is."""
+    return contained_name(containers_of(request.config).mongo)
+
+
 @pytest.fixture(autouse=True)
-def served_by(record_property: Callable[[str, object], None]) -> None:
-    record_property("stack", "Apache Kafka and MongoDB in containers")
+def served_by(server: str, record_property: Callable[[str, object], None]) -> None:
+    record_property("stack", f"Apache Kafka and {server}")
