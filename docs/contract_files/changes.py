@@ -1,65 +1,76 @@
 """How one JSON Schema differs from another, change by change; who would break by it is judged elsewhere."""
 
 from collections.abc import Iterator
-from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any
+
+from docs.contract_files.plain import plain
+from docs.contract_files.values import Change, Kind, value_changes
+
+__all__ = ["OTHER_FIELDS", "Change", "Kind", "changes"]
 
 Json = dict[str, Any]
 
-
-class Kind(Enum):
-    """What became of a field."""
-
-    REMOVED = auto()
-    NEW_REQUIRED = auto()
-    NOW_REQUIRED = auto()
-    NOW_OPTIONAL = auto()
-    #: Another JSON type, or another pattern: neither side can be sure of anything.
-    OTHER = auto()
-    #: Values that were allowed are not any more.
-    NARROWED = auto()
-    #: Values that were not allowed are now.
-    WIDENED = auto()
-
-
-class Change(NamedTuple):
-    """One change of one field; `says` completes the sentence "the field …"."""
-
-    kind: Kind
-    field: str
-    says: str
-    #: What may have happened.
-    hint: str = ""
-
-
+#: Stands for the fields of an object that its schema does not name.
+OTHER_FIELDS = "*"
 _NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
           "array": "a list", "object": "an object"}  # fmt: skip
-#: Limits from below; the others are limits from above.
-_LOWER = ("minimum", "minLength", "minItems")
-_UPPER = ("maximum", "maxLength", "maxItems")
+#: Of an object: its fields.
+_FIELDS = ("properties", "required", "additionalProperties")
 
 
-def changes(old: Json, new: Json, prefix: str = "") -> Iterator[Change]:
-    """Every change of an object's fields that may break somebody."""
+def changes(old: Json, new: Json) -> Iterator[Change]:
+    """Every change of a value that may break somebody; what the value refers to is within its own schema.
+
+    Raises:
+        NotCompared: a schema holds a keyword whose changes are not judged.
+    """
+    yield from _values(plain(old, old), plain(new, new), "")
+
+
+def _fields(old: Json, new: Json, prefix: str) -> Iterator[Change]:
     before, after = old.get("properties", {}), new.get("properties", {})
     needed, needs = set(old.get("required", ())), set(new.get("required", ()))
-    added = [name for name in after if name not in before]
+    added = {name: field for name, field in after.items() if name not in before}
     for name, field in before.items():
-        at = prefix + name
         if name not in after:
-            yield Change(Kind.REMOVED, at, "is gone", _renamed(field, {n: after[n] for n in added}))
+            yield Change(Kind.REMOVED, prefix + name, "is gone", _renamed(field, added))
             continue
         if name in needs - needed:
-            yield Change(Kind.NOW_REQUIRED, at, "was optional and is required now")
+            yield Change(Kind.NOW_REQUIRED, prefix + name, "was optional and is required now")
         if name in needed - needs:
-            yield Change(Kind.NOW_OPTIONAL, at, "was always there and may be missing now")
-        yield from _values(field, after[name], at)
-    for name in added:
+            yield Change(Kind.NOW_OPTIONAL, prefix + name, "was always there and may be missing now")
+        yield from _values(field, after[name], prefix + name)
+    # A name may be required without being described.
+    for name in (*added, *sorted((needs - needed) - before.keys() - added.keys())):
         if name in needs:
             yield Change(Kind.NEW_REQUIRED, prefix + name, "is new and required")
+    for name in sorted((needed - needs) - before.keys() - after.keys()):
+        yield Change(Kind.NOW_OPTIONAL, prefix + name, "was always there and may be missing now")
+    others = old.get("additionalProperties", {})
+    yield from _once_others({name: field for name, field in added.items() if name not in needs}, others, prefix)
+    yield from _other_fields(others, new.get("additionalProperties", {}), prefix + OTHER_FIELDS)
 
 
-def _renamed(field: Json, added: Json) -> str:
+def _once_others(added: dict[str, Json], others: Any, prefix: str) -> Iterator[Change]:
+    """What new optional fields are to whoever had them among the fields that are not named."""
+    for name, field in added.items():
+        if others is False:
+            yield Change(Kind.WIDENED, prefix + name, "is new, and whoever keeps to the old schema refuses it")
+        elif others:
+            yield from _values(others, field, prefix + name)
+
+
+def _other_fields(old: Any, new: Any, at: str) -> Iterator[Change]:
+    """What became of the fields that are not named."""
+    if old is False or new is False:
+        if old is not new:
+            kind = Kind.NARROWED if new is False else Kind.WIDENED
+            yield Change(kind, at, "was taken and is refused now" if new is False else "was refused and is taken now")
+        return
+    yield from _values(old, new, at)
+
+
+def _renamed(field: Json, added: dict[str, Json]) -> str:
     """Where a field is gone and another of its type is new, perhaps it was renamed."""
     alike = [f"`{name}`" for name, other in added.items() if _types(other) == _types(field)]
     return f"{' and '.join(alike)} is new: another name is another field" if alike else ""
@@ -71,73 +82,82 @@ def _values(old: Json, new: Json, at: str) -> Iterator[Change]:
     if was - {"null"} != is_now - {"null"}:
         kind = Kind.WIDENED if _within(was, is_now) else Kind.NARROWED if _within(is_now, was) else Kind.OTHER
         yield Change(kind, at, f"was {_named(was)} and is {_named(is_now)} now")
-        return
-    if "null" in is_now - was:
+    if was and is_now and "null" in is_now - was:
         yield Change(Kind.WIDENED, at, "was never null and may be null now")
-    if "null" in was - is_now:
+    if was and is_now and "null" in was - is_now:
         yield Change(Kind.NARROWED, at, "might be null and may not be any more")
-    old, new = _without_null(old), _without_null(new)
-    yield from _limits(old, new, at)
-    yield from _words(old, new, at)
-    yield from _forms(old, new, at)
-    if "object" in was:
-        yield from changes(old, new, f"{at}.")
-    if "array" in was:
+    default, other = old.get("default"), new.get("default")
+    if default is not None and other is not None and default != other:
+        yield Change(Kind.OTHER, at, f"had the default {default} and has the default {other} now")
+    yield from _branches_changes(old, new, at)
+
+
+def _branches_changes(old: Json, new: Json, at: str) -> Iterator[Change]:
+    """Every change within the types that a field had and still has, branch by branch."""
+    before, after = _branches(old), _branches(new)
+    rest_before = [branch for branch in before if branch not in after]
+    rest_after = [branch for branch in after if branch not in before]
+    for group in _groups(rest_before, rest_after):
+        was, is_now = ([b for b in branches if _type(b) in group] for branches in (rest_before, rest_after))
+        # A type that came or went altogether has its sentence already.
+        among = [_type(b) in group for b in before], [_type(b) in group for b in after]
+        if len(was) == 1 and len(is_now) == 1:
+            yield from _branch(was[0], is_now[0], at)
+        elif was and is_now:
+            yield Change(Kind.OTHER, at, f"may take other forms of {_named(group)} now")
+        elif was and any(among[1]):
+            yield Change(Kind.NARROWED, at, f"may take fewer forms of {_named(group)} now")
+        elif is_now and any(among[0]):
+            yield Change(Kind.WIDENED, at, f"may take more forms of {_named(group)} now")
+
+
+def _groups(before: list[Json], after: list[Json]) -> list[set[str]]:
+    """Types that are compared with each other: whole numbers are numbers, and no type at all is any of them."""
+    types = {_type(branch) for branch in (*before, *after)}
+    if "" in types:
+        return [types]
+    numbers = types & {"integer", "number"}
+    return [*([numbers] if numbers else []), *({name} for name in sorted(types - numbers))]
+
+
+def _branch(old: Json, new: Json, at: str) -> Iterator[Change]:
+    if "" not in {_type(old), _type(new)} and not _alike(old, new):
+        return
+    yield from value_changes(old, new, at)
+    if any(keyword in schema for schema in (old, new) for keyword in _FIELDS):
+        yield from _fields(old, new, f"{at}." if at else "")
+    if "items" in old or "items" in new:
         yield from _values(old.get("items", {}), new.get("items", {}), f"{at}[]")
 
 
-def _limits(old: Json, new: Json, at: str) -> Iterator[Change]:
-    for limit in (*_LOWER, *_UPPER):
-        was, is_now = old.get(limit), new.get(limit)
-        if was == is_now:
-            continue
-        says = f"had {_quoted(limit, was)} and has {_quoted(limit, is_now)} now"
-        looser = is_now is None or (was is not None and ((is_now < was) == (limit in _LOWER)))
-        yield Change(Kind.WIDENED if looser else Kind.NARROWED, at, says)
+def _alike(old: Json, new: Json) -> bool:
+    return _type(old) == _type(new) or {_type(old), _type(new)} == {"integer", "number"}
 
 
-def _words(old: Json, new: Json, at: str) -> Iterator[Change]:
-    was, is_now = _allowed(old), _allowed(new)
-    if was is None or is_now is None:
-        if was is not None:
-            yield Change(Kind.WIDENED, at, f"was one of {_list(was)} and may be anything now")
-        if is_now is not None:
-            yield Change(Kind.NARROWED, at, f"might be anything and must be one of {_list(is_now)} now")
-        return
-    if more := [word for word in is_now if word not in was]:
-        yield Change(Kind.WIDENED, at, f"may be {_list(more)} now, which it never was")
-    if fewer := [word for word in was if word not in is_now]:
-        yield Change(Kind.NARROWED, at, f"may not be {_list(fewer)} any more")
+def _branches(schema: Json) -> list[Json]:
+    """What a field may be, one schema of one type for each possibility; null and the default aside."""
+    rest = {key: value for key, value in schema.items() if key not in {"anyOf", "type", "default"}}
+    if "anyOf" in schema:
+        return [branch for option in schema["anyOf"] for branch in _branches(option)]
+    declared = schema.get("type")
+    if declared is None:
+        return [rest]
+    return [
+        {"type": name, **rest} for name in ([declared] if isinstance(declared, str) else declared) if name != "null"
+    ]
 
 
-def _forms(old: Json, new: Json, at: str) -> Iterator[Change]:
-    for form in ("pattern", "format"):
-        was, is_now = old.get(form), new.get(form)
-        if was == is_now:
-            continue
-        kind = Kind.NARROWED if was is None else Kind.WIDENED if is_now is None else Kind.OTHER
-        yield Change(kind, at, f"had {_quoted(form, was)} and has {_quoted(form, is_now)} now")
-
-
-def _quoted(form: str, value: object) -> str:
-    return f"no {form}" if value is None else f"the {form} {value}"
+def _type(branch: Json) -> str:
+    return str(branch.get("type", ""))
 
 
 def _types(schema: Json) -> set[str]:
+    """The types that a value may have; none where it may have any."""
     if "anyOf" in schema:
-        return set().union(*(_types(branch) for branch in schema["anyOf"]))
+        each = [_types(option) for option in schema["anyOf"]]
+        return set().union(*each) if all(each) else set()
     declared = schema.get("type", [])
     return {declared} if isinstance(declared, str) else set(declared)
-
-
-def _without_null(schema: Json) -> Json:
-    """What a field is when it is not null; a choice between several others stays as it is."""
-    branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
-    return branches[0] if len(branches) == 1 else schema
-
-
-def _allowed(schema: Json) -> list[Any] | None:
-    return [schema["const"]] if "const" in schema else schema.get("enum")
 
 
 def _within(fewer: set[str], more: set[str]) -> bool:
@@ -146,8 +166,4 @@ def _within(fewer: set[str], more: set[str]) -> bool:
 
 
 def _named(types: set[str]) -> str:
-    return " or ".join(sorted(_NAMES.get(name, name) for name in types - {"null"})) or "anything"
-
-
-def _list(words: list[Any]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
+    return " or ".join(sorted(_NAMES.get(name, name) for name in types - {"null", ""})) or "anything"

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from docs.contract_files.changes import Change, Kind, changes
+from docs.contract_files.changes import OTHER_FIELDS, Change, Kind, changes
+from docs.contract_files.plain import plain
+from docs.contract_files.sentences import said
 from shared.contracts.topics import SERVICES
 
 Json = dict[str, Any]
@@ -58,7 +60,7 @@ def message_breaks(old: Json, new: Json, released: Json, present: Json, since: s
         before, after = (document["components"]["messages"][message] for document in (released, present))
         for change in changes(old[message], new[message]):
             yield from _sentence(change, "field", message, ends, since)
-        for change in changes(before["headers"], after["headers"]):
+        for change in changes(plain(before["headers"], released), plain(after["headers"], present)):
             yield from _sentence(change, "header", message, ends, since)
         was, is_now = (part["bindings"]["kafka"]["key"]["title"] for part in (before, after))
         if was != is_now:
@@ -110,7 +112,7 @@ def _sentence(change: Change, part: str, message: str, ends: Ends, since: str) -
     harm = _harm(change.kind, part, ends)
     if harm is not None:
         had = f" ({'; '.join(filter(None, (f'{since} had it', change.hint)))})" if change.kind is Kind.REMOVED else ""
-        yield f"{message}: the {part} `{change.field}` {change.says}{had}. {harm} {_remedy(change, message)}"
+        yield f"{message}: {_named(part, change.field)} {change.says}{had}. {harm} {_remedy(change, message)}"
 
 
 def _harm(kind: Kind, part: str, ends: Ends) -> str | None:
@@ -127,14 +129,20 @@ def _harm(kind: Kind, part: str, ends: Ends) -> str | None:
 def _remedy(change: Change, message: str) -> str:
     if change.kind in _REQUIRED:
         return f"Make `{change.field}` optional, or {_beside(message)}."
-    return f"Keep `{change.field}` as it was, or {_beside(message)}."
+    kept = "it" if not change.field or change.field.endswith(OTHER_FIELDS) else f"`{change.field}`"
+    return f"Keep {kept} as it was, or {_beside(message)}."
+
+
+def _named(part: str, field: str) -> str:
+    """A field as the subject of a sentence."""
+    if not field:
+        return "the value"
+    way, _, last = field.rpartition(".")
+    if last == OTHER_FIELDS:
+        return f"every other {part}{f' of `{way}`' if way else ''}"
+    return f"the {part} `{field}`"
 
 
 def _beside(message: str) -> str:
     name, _, major = message.rpartition(".v")
     return f'add {name}.v{int(major) + 1} beside it (CONTRIBUTING.md, "Add a message type")'
-
-
-def said(names: list[str]) -> str:
-    """Names as they stand in a sentence."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from docs.contract_files.changes import Change, Kind, changes
+from docs.contract_files.changes import OTHER_FIELDS, Change, Kind, changes
+from docs.contract_files.plain import plain
 from docs.contract_files.removals import METHODS
 
 Json = dict[str, Any]
@@ -24,13 +25,18 @@ def http_breaks(service: str, old: Json, new: Json) -> Iterator[str]:
 
 def _answers(before: Json, after: Json, old: Json, new: Json) -> Iterator[str]:
     for status, response in before["responses"].items():
+        answer = after["responses"].get(status)
+        if answer is None:
+            yield f"the answer {status} is gone."
+            continue
+        for header in response.get("headers", {}).keys() - answer.get("headers", {}).keys():
+            yield f"the header {header} of the answer {status} is gone."
         for media, content in response.get("content", {}).items():
-            answer = after["responses"].get(status, {}).get("content", {})
-            if media not in answer:
+            if media not in answer.get("content", {}):
                 yield f"the answer {status} as {media} is gone."
                 continue
-            was = _inlined(content.get("schema", {}), old)
-            is_now = _inlined(answer[media].get("schema", {}), new)
+            was = plain(content.get("schema", {}), old, f"the answer {status}")
+            is_now = plain(answer["content"][media].get("schema", {}), new, f"the answer {status}")
             yield from _changed(was, is_now, _HARMS_CALLERS, f"the answer {status}")
 
 
@@ -41,36 +47,26 @@ def _questions(before: Json, after: Json, old: Json, new: Json) -> Iterator[str]
 
 
 def _changed(before: Json, after: Json, kinds: set[Kind], what: str) -> Iterator[str]:
-    """Changes of these kinds; the value itself is compared as the one field of an object."""
-    was, is_now = ({"properties": {"": value}, "required": [""]} for value in (before, after))
-    for change in changes(was, is_now):
+    """Changes of these kinds."""
+    for change in changes(before, after):
         if change.kind in kinds:
             yield f"{_field(change)} of {what} {change.says}."
 
 
 def _field(change: Change) -> str:
-    name = change.field.removeprefix(".")
-    return f"the field `{name}`" if name else "the whole"
+    way, _, last = change.field.rpartition(".")
+    if last == OTHER_FIELDS:
+        return f"every other field of `{way}`" if way else "every other field"
+    return f"the field `{change.field}`" if change.field else "the whole"
 
 
 def _asked(operation: Json, document: Json) -> Json:
-    """An operation's parameters as one object."""
-    parameters = operation.get("parameters", [])
-    named = {f"{p['in']} {p['name']}": p for p in parameters}
+    """An operation's parameters and its body as one object."""
+    named = {f"{p['in']} {p['name']}": (p["schema"], p) for p in operation.get("parameters", [])}
+    body = operation.get("requestBody", {})
+    named |= {f"body {media}": (content["schema"], body) for media, content in body.get("content", {}).items()}
     return {
         "type": "object",
-        "properties": {name: _inlined(p["schema"], document) for name, p in named.items()},
-        "required": [name for name, p in named.items() if p.get("required")],
+        "properties": {name: plain(schema, document, name) for name, (schema, _) in named.items()},
+        "required": [name for name, (_, asked) in named.items() if asked.get("required")],
     }
-
-
-def _inlined(schema: Any, document: Json) -> Any:
-    """The schema with every reference replaced by what it refers to; ours refer to nothing that refers back."""
-    if isinstance(schema, list):
-        return [_inlined(item, document) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/components/schemas/")
-        return _inlined(document["components"]["schemas"][name], document)
-    return {key: _inlined(value, document) for key, value in schema.items()}

@@ -1,0 +1,1 @@
+"""Blocks of documents that are written from the code."""
