@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.contracts.certificates import Address
+
 PREFIX = "LESSON_PROGRESS_"
 _KAFKA = f"{PREFIX}KAFKA__"
 
@@ -118,7 +120,7 @@ class ServiceSettings(BaseSettings):
     mongo: MongoSettings = MongoSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()
-    public_url: str = Field("http://127.0.0.1:8083", description="the address learners see, for links and verification")
+    public_url: Address = Field("http://127.0.0.1:8083", description="the address learners see, for links and verification")
 
 
 def listing(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ from shared.settings import listing
 KAFKA = "LESSON_PROGRESS_KAFKA__"
 #: Where not every text is a value.
 CHOICES = {
+    "LESSON_PROGRESS_PUBLIC_URL": "https://learn.example",
     "LESSON_PROGRESS_LOG__LEVEL": "debug",
     f"{KAFKA}SECURITY_PROTOCOL": "SSL",
     f"{KAFKA}SASL_MECHANISM": "PLAIN",
