@@ -25,21 +25,33 @@ cd "$folder"
 
 DAYS=825
 
+# quietly COMMAND: what openssl prints on the way is shown only when it fails.
+quietly() {
+    "$@" 2>openssl.log && rm -f openssl.log && return
+    cat openssl.log >&2
+    echo "certificates.sh: openssl failed in $folder" >&2
+    exit 1
+}
+
 authority() {
     [ -s ca.pem ] && [ -s ca.key ] && return
-    openssl req -x509 -newkey rsa:3072 -sha256 -days "$DAYS" -nodes -keyout ca.key -out ca.pem \
-        -subj "/CN=Lesson Progress development" 2>/dev/null
+    quietly openssl req -x509 -newkey rsa:3072 -sha256 -days "$DAYS" -nodes -keyout ca.key -out ca.pem \
+        -subj "/CN=Lesson Progress development"
     chmod 600 ca.key
 }
 
+# Whether NAME.pem is there, is of this authority, and holds for a day at least.
+holds() { openssl verify -CAfile ca.pem "$1.pem" >/dev/null 2>&1 && openssl x509 -in "$1.pem" -checkend 86400 >/dev/null 2>&1; }
+
 # certificate NAME ALTERNATIVE-NAMES USES: NAME.pem holds the private key, the certificate and the authority's.
 certificate() {
-    [ -s "$1.pem" ] && return
-    openssl req -newkey rsa:3072 -sha256 -nodes -keyout "$1.key" -out "$1.csr" -subj "/CN=$1" 2>/dev/null
+    holds "$1" && return
+    quietly openssl req -newkey rsa:3072 -sha256 -nodes -keyout "$1.key" -out "$1.csr" -subj "/CN=$1"
     printf 'subjectAltName=%s\nextendedKeyUsage=%s\n' "$2" "$3" >"$1.ext"
-    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days "$DAYS" -sha256 -extfile "$1.ext" \
-        -out "$1.crt" 2>/dev/null
-    cat "$1.key" "$1.crt" ca.pem >"$1.pem"
+    quietly openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days "$DAYS" -sha256 -extfile "$1.ext" \
+        -out "$1.crt"
+    cat "$1.key" "$1.crt" ca.pem >"$1.new"
+    mv "$1.new" "$1.pem"
     rm -f "$1.key" "$1.csr" "$1.ext" "$1.crt"
 }
 
@@ -60,12 +72,12 @@ passwords() {
     mv passwords.new passwords.env
 }
 
-# How the broker's own tools log in as its administrator: with the broker's certificate, on a listener that asks for one.
+# How the broker's own tools log in as its administrator: with a certificate, on a listener that asks for one.
 administrator() {
     cat >admin.properties <<'END'
 security.protocol=SSL
 ssl.keystore.type=PEM
-ssl.keystore.location=/secure/kafka.pem
+ssl.keystore.location=/secure/admin.pem
 ssl.truststore.type=PEM
 ssl.truststore.location=/secure/ca.pem
 END
@@ -73,6 +85,7 @@ END
 
 authority
 certificate kafka "DNS:kafka,DNS:localhost,IP:127.0.0.1" "serverAuth,clientAuth"
+certificate admin "DNS:admin" "clientAuth"
 certificate mongo "DNS:mongo,DNS:localhost,IP:127.0.0.1" "serverAuth"
 passwords
 administrator
