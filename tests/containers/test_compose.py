@@ -1,14 +1,13 @@
 """The composed system: one command starts it, nothing of it is open to others, and it does what it is for."""
 
 import json
-import re
 from typing import Any
 
 import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.support.composed import BASE, ROOT, Composed, make_project
+from tests.support.composed import Composed, make_project
 from tests.support.figures import assert_exact
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200, func_only=True)]
@@ -59,13 +58,21 @@ def test_nothing_is_published_beyond_this_machine_and_the_database_not_at_all(se
     assert {port["host_ip"] for ports in published.values() for port in ports} == {"127.0.0.1"}
 
 
-def test_the_example_of_settings_names_every_variable_with_its_default() -> None:
-    used = dict(re.findall(r"\$\{(\w+):-([^}$]*)\}", (ROOT / BASE).read_text()))
-    # Its default is made of another's.
-    used["PUBLIC_URL"] = f"http://127.0.0.1:{used['CERTIFICATES_PORTS']}"
+def test_the_shell_of_whoever_runs_the_tests_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, services: dict[str, Any]
+) -> None:
+    for name in ("MONGO_OPS_PASSWORD", "KAFKA_WEB_PASSWORD", "LOG_LEVEL", "COMPOSE_PROJECT_NAME", "SECURE_DIR"):
+        monkeypatch.setenv(name, "another")
+    monkeypatch.setenv("COMPOSE_FILE", "another.yml")
+    monkeypatch.setenv("COMPOSE_PROFILES", "another")
 
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    assert dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) == used
+    found = configuration()
+
+    assert {name: of.get("environment") for name, of in found.items() if name != "kafka"} == {
+        name: of.get("environment")
+        for name, of in services.items()
+        if name != "kafka"  # which has a port of its own
+    }
 
 
 def test_the_system_is_healthy_after_one_command(composed: Composed) -> None:

@@ -146,9 +146,9 @@ async def administering(secure: Secured, principal: str) -> AsyncIterator[AIOKaf
         await admin.close()
 
 
-async def created(admin: AIOKafkaAdminClient) -> int:
+async def created(admin: AIOKafkaAdminClient, name: str = "progress.replies.another") -> int:
     """The broker's answer to a topic that is new; it is not made."""
-    [(_, code, _)] = (await admin.create_topics([NewTopic("another", 1, 1)], validate_only=True)).topic_errors
+    [(_, code, _)] = (await admin.create_topics([NewTopic(name, 1, 1)], validate_only=True)).topic_errors
     return int(code)
 
 
@@ -183,8 +183,9 @@ async def test_services_screens_and_gateways_make_change_and_delete_no_topic(sec
     assert answers == [REFUSED] * 4
 
 
-async def test_the_operator_makes_topics_and_deletes_none(secure: Secured) -> None:
+async def test_the_operator_makes_the_products_topics_and_no_others_and_deletes_none(secure: Secured) -> None:
     async with administering(secure, OPERATOR) as admin:
         answers = [await asked(admin) for asked in (created, grown, deleted)]
+        of_others = await created(admin, "another")
 
-    assert answers == [0, 0, REFUSED]
+    assert (answers, of_others) == ([0, 0, REFUSED], REFUSED)
