@@ -1,4 +1,6 @@
-// Gives each program its database user, with the least it needs: one writer per collection, and reads by name.
+// Gives each program its database user, with the least it needs, collection by collection. A role cannot part a
+// document's fields: of an enrollment, the operator's command writes who takes which course and the recalculator how far
+// they are, and the database lets both update all of it. Every other collection has one program that writes it.
 //
 // Run by mongosh as the root user at every start, so that a volume of an older version gets what a newer one needs, and a
 // changed password takes effect. Environment: MONGO_HOST, MONGO_ROOT_PASSWORD, MONGO_DATABASE, and a password for each
