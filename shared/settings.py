@@ -120,7 +120,9 @@ class ServiceSettings(BaseSettings):
     mongo: MongoSettings = MongoSettings()
     auth: AuthSettings = AuthSettings()
     log: LogSettings = LogSettings()
-    public_url: Address = Field("http://127.0.0.1:8083", description="the address learners see, for links and verification")
+    public_url: Address = Field(
+        "http://127.0.0.1:8083", description="the address learners see, for links and verification"
+    )
 
 
 def listing(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, str, str]]:

@@ -97,7 +97,7 @@ def _replaying(cluster: Composed) -> Iterator[Future[Ended]]:
     """A replay beside the block; when the block fails, it is ended."""
     name = f"{cluster.name}-replay"
     replay = ("replay", "/examples/oulad", "--stack", "external", "--copies", "1", "--seed", "2")
-    options = ("--rate", str(COMMANDS_A_SECOND), "--report", "/dev/stdout")
+    options = ("--rate", str(COMMANDS_A_SECOND), "--ask-again", "--report", "/dev/stdout")
     run = ("run", "--rm", "--no-TTY", "--name", name, "ops", *replay, *options)
     with ThreadPoolExecutor(1) as beside:
         future = beside.submit(cluster.compose, *run, seconds=1500)

@@ -29,7 +29,7 @@ def test_what_is_asked_for_is_what_a_service_shows_or_a_rule_records(place: str)
 
 
 def test_values_that_are_asked_for_are_values_that_occur() -> None:
-    values = {"stage": set(STAGES.values()), "job": set(SERVICES), "alertstate": {"firing"}}
+    values: dict[str, set[str]] = {"stage": set(STAGES.values()), "job": set(SERVICES), "alertstate": {"firing"}}
     for label, agreed in (item for labels in VALUES.values() for item in labels.items()):
         values[label] = values.get(label, set()) | agreed
 

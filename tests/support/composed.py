@@ -172,6 +172,6 @@ def project(*files: str, environment: Mapping[str, str] | None = None) -> Iterat
 
 def build_image() -> str:
     """Build the product's image as compose does; answers its name."""
-    built = make_project().compose("build", "progress", seconds=900)
+    built = make_project().compose("build", "topics", seconds=900)
     assert built.code == 0, f"{built.out}\n{built.err}"
     return IMAGE

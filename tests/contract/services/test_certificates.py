@@ -13,7 +13,7 @@ from tests.support.campus import Learner
 from tests.support.conformity import conforming, example
 from tests.support.gateway import Seen
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 COMPLETED, ISSUED, NOTIFIED = "course.completed", "certificate.issued", "notification.created"
 COMMANDS = "certificate.commands"

@@ -11,7 +11,7 @@ from tests.support.alone import Alone, Neighbourhood, same
 from tests.support.campus import Learner
 from tests.support.conformity import conforming, example
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 COMMANDS = "progress.commands"
 COMPLETE = "lesson.complete.v1"

@@ -12,7 +12,7 @@ from tests.support.campus import Learner
 from tests.support.conformity import conforming, example
 from tests.support.gateway import Seen
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(600)]
 
 COMPLETED, PROGRESSED, COURSE_COMPLETED = "lesson.completed", "enrollment.progressed", "course.completed"
 COMMANDS = "recalculation.commands"
