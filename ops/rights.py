@@ -67,9 +67,10 @@ def script(gateways: Sequence[str] = ()) -> str:
     Raises:
         ValueError: a gateway's name gives no allowed reply topic.
     """
+    generated = " ".join(["lesson-progress topics rights", *(f"--gateway {gateway}" for gateway in gateways)])
     lines = [
         "#!/bin/bash",
-        "# Gives every principal its rights on the broker. Generated: lesson-progress topics rights",
+        f"# Gives every principal its rights on the broker. Generated: {generated}",
         "# rights.sh --bootstrap-server HOST:PORT --command-config ADMIN.properties",
         "set -euo pipefail",
         'PATH="/opt/kafka/bin:$PATH"',

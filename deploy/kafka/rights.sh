@@ -1,5 +1,5 @@
 #!/bin/bash
-# Gives every principal its rights on the broker. Generated: lesson-progress topics rights
+# Gives every principal its rights on the broker. Generated: lesson-progress topics rights --gateway web
 # rights.sh --bootstrap-server HOST:PORT --command-config ADMIN.properties
 set -euo pipefail
 PATH="/opt/kafka/bin:$PATH"

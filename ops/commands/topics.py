@@ -51,7 +51,9 @@ def show(as_json: JsonOption = False) -> None:
 
 @topics.command()
 def create(
-    reply: Annotated[list[str] | None, typer.Option(help="Only the private reply topic of this gateway.")] = None,
+    reply: Annotated[
+        list[str] | None, typer.Option(help="Only the private reply topic of this gateway; can be repeated.")
+    ] = None,
     replication: ReplicationOption = None,
     as_json: JsonOption = False,
 ) -> None:
