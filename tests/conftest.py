@@ -25,15 +25,46 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+#: What takes longest is begun first where several workers share a run: folders, files, and groups by their names.
+_LONGEST_FIRST = (
+    "tests/containers/test_cluster.py",
+    "replays",
+    "tests/containers/secured",
+    "tests/containers/test_compose.py",
+    "tests/e2e",
+    "tests/containers/test_prometheus.py",
+    "tests/containers/test_bad_input.py",
+)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stack", choices=["embedded", "kafka"], default="embedded", help="what the services stand on in these tests"
     )
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what depends on the stack; and, for runs with several workers, what one of them has to do alone.
+
+    That is a file, or a folder that is a package: its tests share a system, which ends when they have.
+    """
+    if "stack_kind" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.stacked)
+    if item.get_closest_marker("xdist_group") is None:
+        package = item.getparent(pytest.Package)
+        item.add_marker(pytest.mark.xdist_group((package or item).nodeid.partition("::")[0]))
+
+
+def _begun(item: pytest.Item) -> int:
+    """The place of a test's group among those that are begun first."""
+    group = next(str(mark.args[0]) for mark in item.iter_markers("xdist_group"))
+    return _LONGEST_FIRST.index(group) if group in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+
 @pytest.hookimpl(trylast=True)  # after -m has taken its choice
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs real parts or containers where they are missing; in CI a missing part is a failure."""
+    items.sort(key=_begun)
     on_kafka = config.getoption("--stack") == "kafka"
     real = [item for item in items if item.get_closest_marker("real")]
     if (on_kafka or real) and (missing := missing_parts(StackKind.KAFKA)):

@@ -13,8 +13,10 @@ _RANGE = range(20_000, 32_000)
 class Ports:
     """One port for each name, the same whenever it is asked for."""
 
-    def __init__(self, fixed: Mapping[str, int]) -> None:
+    def __init__(self, fixed: Mapping[str, int], *, among: range | None = None) -> None:
+        """These are fixed; every other is one of `among`, unless the programs may have any."""
         self._given = dict(fixed)
+        self._among = among or _RANGE
 
     def of(self, name: str) -> int:
         """The port of this name: the fixed one, otherwise one that nobody listens on."""
@@ -31,11 +33,13 @@ class Ports:
         return range(self._given[names[0]], self._given[names[0]] + count)
 
     def _free(self, count: int = 1) -> int:
-        firsts = _RANGE[: len(_RANGE) - count + 1]
+        firsts = self._among[: len(self._among) - count + 1]
         for first in SystemRandom().sample(firsts, len(firsts)):
             if all(port not in self._given.values() and _is_free(port) for port in range(first, first + count)):
                 return first
-        raise OSError(f"no {count} ports from {_RANGE.start} to {_RANGE.stop - 1} that follow each other are free")
+        raise OSError(
+            f"no {count} ports from {self._among.start} to {self._among.stop - 1} that follow each other are free"
+        )
 
 
 def _is_free(port: int) -> bool:

@@ -1,13 +1,14 @@
 """The composed system: one command starts it, nothing of it is open to others, and it does what it is for."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tests.support.composed import Composed, make_project
+from tests.support.composed import Composed, make_project, project
 from tests.support.figures import assert_exact
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200, func_only=True)]
@@ -73,6 +74,14 @@ def test_the_shell_of_whoever_runs_the_tests_changes_nothing(
         for name, of in services.items()
         if name != "kafka"  # which has a port of its own
     }
+
+
+@pytest.fixture(scope="module")
+def composed(image: str) -> Iterator[Composed]:
+    """The whole system, healthy; for tests that leave it so."""
+    with project() as system:
+        system.up()
+        yield system
 
 
 def test_the_system_is_healthy_after_one_command(composed: Composed) -> None:

@@ -10,7 +10,7 @@ from tests.support.gateway import Gateway
 from tests.support.system import System, running_system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def system(stack_kind: StackKind) -> AsyncIterator[System]:
     async with running_system(stack_kind) as running:
         yield running

@@ -1,5 +1,6 @@
 """The composed system for tests: projects of their own names and free ports, which leave nothing behind."""
 
+import fcntl
 import json
 import os
 import re
@@ -15,8 +16,16 @@ from typing import Any
 
 from ops.stacks.ports import Ports
 
+
+def _of_this_worker(ports: range) -> range:
+    """The part of these ports that is for this worker of a run; a run has ten at most."""
+    worker, share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), len(ports) // 10
+    return ports[worker * share : (worker + 1) * share]
+
+
 ROOT = Path(__file__).parents[2]
 BASE = "docker-compose.yml"
+DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 #: What the composed system and its tests stand on.
 IMAGES = ("python:3.11-slim-bookworm", "apache/kafka:4.1.1", "mongo:8.0")
 #: The tag under which tests build the product's image, so that nobody's own is replaced.
@@ -24,8 +33,9 @@ TAG = "tests"
 IMAGE = f"lesson-progress:{TAG}"
 #: Replicas that a test may ask for, of each service.
 _REPLICAS = 3
-#: The ports of all projects of a run, by project and variable: what has stopped for a while keeps its own.
-_PORTS = Ports({})
+#: The ports of all projects of a run, by project and variable: what has stopped for a while keeps its own, and no other
+#: worker of the run, and no stack, may take it meanwhile.
+_PORTS = Ports({}, among=_of_this_worker(range(12_000, 20_000)))
 #: How much of a start's time is for waiting until all is healthy; the rest is for making containers.
 _WAITING = 0.8
 
@@ -171,7 +181,9 @@ def project(*files: str, environment: Mapping[str, str] | None = None) -> Iterat
 
 
 def build_image() -> str:
-    """Build the product's image as compose does; answers its name."""
-    built = make_project().compose("build", "topics", seconds=900)
+    """Build the product's image as compose does, one worker after the other; answers its name."""
+    with DOCKERFILE.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        built = make_project().compose("build", "topics", seconds=900)
     assert built.code == 0, f"{built.out}\n{built.err}"
     return IMAGE

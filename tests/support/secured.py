@@ -13,7 +13,7 @@ from tests.support.composed import BASE, ROOT, Composed, docker, project
 _CERTIFICATES = ROOT / "deploy" / "compose" / "certificates.sh"
 _FILES = (BASE, "deploy/compose/secure.yml")
 #: Makes a stand-in for MongoDB speak TLS by its own options.
-_STAND_IN = "tests/containers/stand_in_tls.yml"
+_STAND_IN = "tests/containers/secured/stand_in_tls.yml"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from tests.support.foreign_gateways import LANGUAGES, Programs, ready
 from tests.support.system import System, running_system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def system() -> AsyncIterator[System]:
     async with running_system(StackKind.KAFKA) as running:
         yield running

@@ -40,3 +40,11 @@ def test_nobody_is_given_a_port_of_anothers_row_nor_one_that_somebody_listens_on
 def test_no_port_is_one_that_the_system_gives_to_outgoing_connections() -> None:
     assert ports._RANGE[0] > 1024
     assert ports._RANGE[-1] < 32_768
+
+
+def test_whoever_has_ports_of_his_own_is_given_no_other() -> None:
+    given = Ports({"broker": 9092}, among=range(12_000, 12_050))
+
+    assert given.of("database") in range(12_000, 12_050)
+    assert set(given.row("progress", 3)) <= set(range(12_000, 12_050))
+    assert given.of("broker") == 9092
