@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import identity, importing, learning, repair, replaying, system, topics
+from ops.commands import identity, importing, learning, repair, replaying, rewinding, system, topics
 from ops.errors import OperatorError
 from ops.failures import sentence_of
 
@@ -29,6 +29,7 @@ app.command("token")(learning.token_command)
 app.command("identity")(identity.identity)
 app.command("recalculate")(repair.recalculate)
 app.command("audit")(repair.audit)
+app.command("rewind")(rewinding.rewind)
 app.add_typer(topics.topics, name="topics")
 app.add_typer(repair.certificates, name="certificates")
 

@@ -1,0 +1,139 @@
+"""Let a service handle again what its topics of commands have taken since a moment: for a database that was restored.
+
+Only commands are gone back to: every event follows from them again, with the same id and the same bytes. What is still
+stored is found and not doubled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from ops.errors import OperatorError
+from ops.failures import broker_named
+from ops.offsets import GroupOffsets
+from ops.target import Target
+from shared.contracts.topics import TOPICS, consumed_by
+from shared.kafka.connection import BrokerAway, client_options, connected
+
+#: The place of a group's members in the answer of the library's admin client.
+_MEMBERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """One partition that is to be gone back in: from the next offset to read, to an earlier one."""
+
+    topic: str
+    partition: int
+    from_offset: int
+    to_offset: int
+    #: The topic begins here and had begun before: records since the moment may have gone with the topic's age.
+    may_lack: bool
+
+    @property
+    def records(self) -> int:
+        """How many records would be handled again."""
+        return self.from_offset - self.to_offset
+
+
+def moment(text: str) -> int:
+    """A moment in epoch milliseconds, from ISO 8601 with its zone.
+
+    Raises:
+        OperatorError: it is none.
+    """
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise OperatorError(f"{text!r} is no moment; write it with its zone, as 2026-01-31T03:00:00Z")
+    return int(at.timestamp() * 1000)
+
+
+def iso(at: int) -> str:
+    """A moment for people."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds")
+
+
+def command_topics(service: str) -> list[str]:
+    """The topics of commands that a service reads."""
+    return [name for name in consumed_by(service) if TOPICS[name].commands]
+
+
+class Rewinder:
+    """Finds how far a service's group has to go back, and sends it there; open it with `async with`."""
+
+    def __init__(self, target: Target, service: str) -> None:
+        self._service = service
+        self._servers = target.bootstrap_servers
+        self._settings = target.settings.kafka
+        self._offsets = GroupOffsets(target)
+        options = client_options(self._settings)
+        self._admin = AIOKafkaAdminClient(**options)
+        self._consumer = AIOKafkaConsumer(**options, group_id=service, enable_auto_commit=False)
+
+    async def __aenter__(self) -> Self:
+        await self._offsets.__aenter__()
+        try:
+            await connected(self._admin, self._settings)
+            await connected(self._consumer, self._settings)
+        except BaseException as failure:  # Ctrl-C too: what was opened is closed
+            await self.__aexit__()
+            if isinstance(failure, BrokerAway):
+                raise OperatorError("no broker answers; is the system up?") from failure
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+        await self._admin.close()
+        await self._offsets.__aexit__()
+
+    async def plan(self, since: int) -> Sequence[Rewind]:
+        """What has to be gone back over to handle again everything taken since then (epoch ms).
+
+        Raises:
+            OperatorError: the service is running, or the broker failed.
+        """
+        with broker_named(self._servers):
+            await self._refuse_when_running()
+            partitions = list(await self._offsets.ends(command_topics(self._service)))
+            self._consumer.assign(partitions)
+            first = await self._consumer.beginning_offsets(partitions)
+            found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, since))
+            plan = [_rewind(p, await self._consumer.committed(p), first[p], found.get(p)) for p in partitions]
+        return [step for step in plan if step is not None and step.records > 0]
+
+    async def rewind(self, plan: Sequence[Rewind]) -> None:
+        """Send the group there.
+
+        Raises:
+            OperatorError: the service is running again, or the broker failed.
+        """
+        with broker_named(self._servers):
+            await self._refuse_when_running()
+            targets: Mapping[TopicPartition, int] = {
+                TopicPartition(step.topic, step.partition): step.to_offset for step in plan
+            }
+            await self._consumer.commit(dict(targets))
+
+    async def _refuse_when_running(self) -> None:
+        [response] = await self._admin.describe_consumer_groups([self._service])
+        [group] = response.groups
+        if members := len(group[_MEMBERS]):
+            raise OperatorError(
+                f"{self._service} is running ({members} in its group): stop every replica of it first; one that was "
+                "killed counts until its session time-out is over"
+            )
+
+
+def _rewind(partition: TopicPartition, committed: int | None, first: int, found: object) -> Rewind | None:
+    if committed is None:
+        return None  # it begins at the beginning anyway
+    offset = max(first, min(committed, getattr(found, "offset", committed)))
+    return Rewind(partition.topic, partition.partition, committed, offset, may_lack=0 < first == offset)
