@@ -32,6 +32,7 @@ app.command("audit")(repair.audit)
 app.command("rewind")(rewinding.rewind)
 app.add_typer(topics.topics, name="topics")
 app.add_typer(repair.certificates, name="certificates")
+repair.certificates.command("restore")(rewinding.restore)
 
 
 def _version(asked: bool) -> None:

@@ -61,8 +61,9 @@ def iso(at: int) -> str:
 
 
 def command_topics(service: str) -> list[str]:
-    """The topics of commands that a service reads."""
-    return [name for name in consumed_by(service) if TOPICS[name].commands]
+    """The topics that a service reads commands from, replays of nothing but commands included."""
+    commands = {kind for topic in TOPICS.values() if topic.commands for kind in topic.types}
+    return [name for name in consumed_by(service) if commands.issuperset(TOPICS[name].types)]
 
 
 class Rewinder:

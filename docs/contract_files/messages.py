@@ -14,6 +14,7 @@ ANSWERS = {
     "course.changed.v1": ["command.rejected.v1"],
     "certificate.generate.v1": ["certificate.requested.v1", "command.rejected.v1"],
     "certificate.revoke.v1": ["certificate.requested.v1", "command.rejected.v1"],
+    "certificate.restore.v1": ["certificate.requested.v1", "command.rejected.v1"],
 }
 _REPAIRS = {name(service) for service in SERVICES for name in (dead_letters_of, replays_of)}
 

@@ -13,7 +13,13 @@ from shared.contracts.certificates import (
 )
 from shared.contracts.gateways import LessonComplete
 from shared.contracts.ids import notification_id, progress_id
-from shared.contracts.operators import CertificateGenerate, CertificateRevoke, CourseChanged, ProgressRecalculate
+from shared.contracts.operators import (
+    CertificateGenerate,
+    CertificateRestore,
+    CertificateRevoke,
+    CourseChanged,
+    ProgressRecalculate,
+)
 from shared.contracts.percentage import progress_percent
 from shared.contracts.progress import LessonCompleted, LessonMarked
 from shared.contracts.recalculator import CourseCompleted, EnrollmentProgressed, ProgressRecalculated
@@ -64,6 +70,9 @@ MESSAGES: Sequence[Message] = (
     CertificateGenerate(enrollment_id=ENROLLMENT),
     CertificateRequested(certificate_id=CERTIFICATE, status="issued"),
     CertificateRevoke(enrollment_id=ENROLLMENT, reason="issued by mistake"),
+    CertificateRestore(
+        certificate_id=CERTIFICATE, enrollment_id=ENROLLMENT, user_id=USER, course_id=COURSE, issued_at=AT
+    ),
     CertificateRevoked(**_LEARNER, certificate_id=CERTIFICATE, revoked_at=AT),
 )
 

@@ -1,11 +1,12 @@
-"""`rewind`: handle again what came since a moment, after the database was restored to it."""
+"""`rewind` and `certificates restore`: what a database that was restored to an earlier moment lacks comes back."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.commands.options import JsonOption, console, print_json, run, say
+from ops.commands.learning import SENT_STAYS
+from ops.commands.options import JsonOption, TokenOption, console, print_json, run, say
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -13,15 +14,18 @@ if TYPE_CHECKING:
 
     from ops.rewinding import Rewind
     from ops.target import Target
+    from shared.contracts.operators import CertificateRestore
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
+
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")]
 
 
 def rewind(
     service: Annotated[str, typer.Argument(help="progress, recalculator or certificates; it must be stopped.")],
     to: Annotated[str, typer.Option("--to", metavar="MOMENT", help="Since when, as 2026-01-31T03:00:00Z.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")] = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Let a stopped service handle again every command since a moment: after the database was restored to it.
@@ -64,3 +68,49 @@ async def _rewind(target: "Target", service: str, since: int, *, do: bool) -> "S
 def _count(plan: "Sequence[Rewind]") -> str:
     records = sum(step.records for step in plan)
     return "1 record" if records == 1 else f"{records} records"
+
+
+def restore(
+    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help="Since when, as 2026-01-31T03:00:00Z.")],
+    yes: YesOption = False,
+    token: TokenOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give certificates back that a restored database lacks, with the ids and dates that their learners have.
+
+    They are read from `certificate.issued`, which keeps them for seven days. One that is stored stays as it is.
+    """
+    from ops.rewinding import iso, moment
+    from ops.target import current
+
+    target, begin = current(token=token), moment(since)
+    if yes:
+        target.operator_token()  # said now, not after a long reading
+    lost = run(_lost(target, begin), interrupted="nothing was sent")
+    if yes and lost:
+        run(_send(target, lost), interrupted=SENT_STAYS)
+    if as_json:
+        print_json({"since": begin, "done": yes, "certificates": [one.model_dump(by_alias=True) for one in lost]})
+    out, count = say(console()), "1 certificate" if len(lost) == 1 else f"{len(lost)} certificates"
+    if not lost:
+        out(f"Nothing: no certificate was issued since {iso(begin)}.")
+    elif yes:
+        out(f"{count} asked for; what is stored stays, what was lost comes back.")
+    else:
+        out(f"{count} would be asked for, of which those that are stored stay as they are; repeat with --yes to do it.")
+
+
+async def _lost(target: "Target", since: int) -> "list[CertificateRestore]":
+    from rich.progress import Progress
+
+    from ops.restoring import lost_certificates
+
+    with Progress(console=console(), transient=True) as progress:
+        task = progress.add_task("reading issued certificates", total=None)
+        return await lost_certificates(target, since, lambda n: progress.update(task, completed=n))
+
+
+async def _send(target: "Target", lost: "list[CertificateRestore]") -> None:
+    from ops.restoring import send
+
+    await send(target, lost)

@@ -54,7 +54,7 @@ class CertificateRevoked(Message):
 
 
 class CertificateRequested(Message):
-    """The reply to `certificate.generate.v1` and `certificate.revoke.v1`."""
+    """The reply to `certificate.generate.v1`, `certificate.revoke.v1` and `certificate.restore.v1`."""
 
     TYPE: ClassVar[str] = "certificate.requested.v1"
     certificate_id: Id

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import StringConstraints
 
-from shared.contracts.values import Id, Message
+from shared.contracts.values import EpochMillis, Id, Message
 
 
 class ProgressRecalculate(Message):
@@ -42,4 +42,26 @@ class CertificateRevoke(Message):
 
     def to_json(self) -> bytes:
         """The value bytes; `reason` is left out where none is given."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class CertificateRestore(Message):
+    """Give a certificate back that a restored database lacks, with the id and the date that its learner has."""
+
+    TYPE: ClassVar[str] = "certificate.restore.v1"
+    certificate_id: Id
+    """The certificate, as `certificate.issued.v1` named it."""
+    enrollment_id: Id
+    """The enrollment it was issued for; the record's key."""
+    user_id: Id
+    """The learner."""
+    course_id: Id
+    """The course."""
+    issued_at: EpochMillis
+    """When it was issued, in Unix epoch milliseconds."""
+    revoked_at: EpochMillis | None = None
+    """When it was withdrawn, in Unix epoch milliseconds; left out where it was not."""
+
+    def to_json(self) -> bytes:
+        """The value bytes; `revokedAt` is left out where it was not withdrawn."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()

@@ -140,9 +140,9 @@ _FLOW: tuple[Topic, ...] = (
     ),
     Topic(
         CERTIFICATE_COMMANDS,
-        "Make a certificate again, or withdraw it.",
+        "Make a certificate again, withdraw it, or give it back after a restore.",
         "enrollmentId",
-        ("certificate.generate.v1", "certificate.revoke.v1"),
+        ("certificate.generate.v1", "certificate.revoke.v1", "certificate.restore.v1"),
         ("operators",),
         ("certificates",),
         COMMAND_BYTES,

@@ -161,7 +161,7 @@ def test_every_message_has_its_fields_its_headers_its_key_and_an_example(underst
             assert {"reply-to", "correlation-id"} <= set(message["headers"])
         else:
             assert {"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time"} <= set(message["required"])
-    assert messages["command.rejected.v1"]["examples"] == 9
+    assert messages["command.rejected.v1"]["examples"] == 10
     assert messages["lesson.complete.v1"]["key"] == "userId"
     assert messages["course.changed.v1"]["key"] == "courseId"
     assert messages["progress.recalculate.v1"]["key"] == "enrollmentId"

@@ -18,7 +18,13 @@ from shared.contracts.certificates import (
     NotificationCreated,
 )
 from shared.contracts.gateways import LessonComplete
-from shared.contracts.operators import CertificateGenerate, CertificateRevoke, CourseChanged, ProgressRecalculate
+from shared.contracts.operators import (
+    CertificateGenerate,
+    CertificateRestore,
+    CertificateRevoke,
+    CourseChanged,
+    ProgressRecalculate,
+)
 from shared.contracts.progress import LessonCompleted, LessonMarked
 from shared.contracts.recalculator import CourseCompleted, EnrollmentProgressed, ProgressRecalculated
 from shared.contracts.rejections import INVALID_COMMAND, NOT_AUTHENTICATED, OPERATOR_REQUIRED, CommandRejected
@@ -58,6 +64,10 @@ WHOLE: dict[str, tuple[type[Message], dict[str, Any]]] = {
     ),
     "certificate.generate.v1": (CertificateGenerate, {"enrollmentId": "e"}),
     "certificate.revoke.v1": (CertificateRevoke, {"enrollmentId": "e", "reason": "a mistake"}),
+    "certificate.restore.v1": (
+        CertificateRestore,
+        {"certificateId": "x", "enrollmentId": "e", "userId": "u", "courseId": "c", "issuedAt": AT, "revokedAt": AT},
+    ),
     "certificate.requested.v1": (CertificateRequested, {"certificateId": "x", "status": "issued"}),
     "certificate.issued.v1": (
         CertificateIssued,
@@ -75,14 +85,18 @@ WHOLE: dict[str, tuple[type[Message], dict[str, Any]]] = {
     ),
 }  # fmt: skip
 #: Fields that may be left out.
-OPTIONAL = {"command.rejected.v1": {"lessonId"}, "certificate.revoke.v1": {"reason"}}
+OPTIONAL = {
+    "command.rejected.v1": {"lessonId"},
+    "certificate.revoke.v1": {"reason"},
+    "certificate.restore.v1": {"revokedAt"},
+}
 #: Fields that may be null, and stand there all the same.
 NULLABLE = {"progress.recalculated.v1": {"completedAt"}, "enrollment.progressed.v1": {"completedAt"}}
 
 TYPES = pytest.mark.parametrize("message_type", WHOLE)
 COMMANDS = {
     "lesson.complete.v1", "progress.recalculate.v1", "course.changed.v1", "certificate.generate.v1",
-    "certificate.revoke.v1",
+    "certificate.revoke.v1", "certificate.restore.v1",
 }  # fmt: skip
 
 

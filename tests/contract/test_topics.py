@@ -49,7 +49,7 @@ FLOW = {
     "course.completed": Agreed("enrollmentId", {"course.completed.v1"}, {"recalculator"}, {"certificates"}, MIB),
     "certificate.commands": Agreed(
         "enrollmentId",
-        {"certificate.generate.v1", "certificate.revoke.v1"},
+        {"certificate.generate.v1", "certificate.revoke.v1", "certificate.restore.v1"},
         {"operators"},
         {"certificates"},
         256 * KIB,
@@ -62,7 +62,12 @@ FLOW = {
 READ_BY = {
     "progress": {"lesson.complete.v1"},
     "recalculator": {"lesson.completed.v1", "progress.recalculate.v1", "course.changed.v1"},
-    "certificates": {"course.completed.v1", "certificate.generate.v1", "certificate.revoke.v1"},
+    "certificates": {
+        "course.completed.v1",
+        "certificate.generate.v1",
+        "certificate.revoke.v1",
+        "certificate.restore.v1",
+    },
 }
 
 

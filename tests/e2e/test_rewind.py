@@ -48,7 +48,7 @@ async def test_commands_taken_since_a_restored_backup_are_handled_again_into_the
     await system.gateway.progressed(learner.enrollment_id, completed=1)
     backup, moment = await _documents(system), datetime.now(UTC).isoformat()
     await system.gateway.complete(learner.user_id, course.lessons[1])
-    await system.gateway.certificate(learner.enrollment_id)
+    certificate = await system.gateway.certificate(learner.enrollment_id)
     records = (await _documents(system))["lessonProgress"]
     await _stopped(system, *SERVICES)
     await _restore(system, backup)
@@ -59,10 +59,17 @@ async def test_commands_taken_since_a_restored_backup_are_handled_again_into_the
     assert planned.code == done.code == 0, planned.err + done.err
     assert "progress would handle 1 record again; repeat with --yes to do it." in planned.err
     assert [step["from_offset"] - step["to_offset"] for step in json.loads(done.out)["partitions"]] == [1]
-    await asyncio.gather(*(system.stack.start_service(name) for name in SERVICES))
+
+    await system.stack.start_service("certificates")
+    asked = await lesson_progress(system, "certificates", "restore", "--since", moment, "--yes")
+    assert (asked.code, "1 certificate asked for" in asked.err) == (0, True), asked.err
+    await eventually(lambda: _has(system, "certificates", 1), within=60)
+    await asyncio.gather(*(system.stack.start_service(name) for name in ("progress", "recalculator")))
     await eventually(lambda: _has(system, "lessonProgress", 2), within=60)
     assert (await _documents(system))["lessonProgress"] == records
     await eventually(lambda: _has(system, "certificates", 1, status="issued"), within=60)
+    [restored] = (await _documents(system))["certificates"]
+    assert (restored["_id"], restored["issuedAt"]) == (certificate["certificateId"], certificate["issuedAt"])
     copies = system.gateway.seen("lesson.completed", lambda s: s.key == learner.enrollment_id.encode())
     assert len({(s.headers["ce_id"], s.headers["ce_time"], s.raw) for s in copies}) == 2
 

@@ -11,7 +11,7 @@ from services.certificates.domain import Links
 from services.certificates.handlers import CertificateIssuer
 from services.certificates.messaging import ACCEPTS, CertificateMessages
 from services.certificates.metrics import CertificateMetrics
-from shared.contracts.operators import CertificateGenerate, CertificateRevoke
+from shared.contracts.operators import CertificateGenerate, CertificateRestore, CertificateRevoke
 from shared.contracts.recalculator import CourseCompleted
 from shared.contracts.topics import (
     CERTIFICATE_COMMANDS,
@@ -76,6 +76,25 @@ def generate(enrollment_id: str = "enrollment-1", **changed: Any) -> Record:
 def revoke(enrollment_id: str = "enrollment-1", *, reason: str | None = None, **changed: Any) -> Record:
     """`certificate.revoke.v1` from an operator, who waits for the reply."""
     return _command(CertificateRevoke(enrollment_id=enrollment_id, reason=reason), **changed)
+
+
+def restore(
+    enrollment_id: str = "enrollment-1",
+    certificate_id: str = "certificate-lost",
+    *,
+    revoked_at: int | None = None,
+    **changed: Any,
+) -> Record:
+    """`certificate.restore.v1` from an operator, who waits for the reply; it was issued a second before."""
+    message = CertificateRestore(
+        certificate_id=certificate_id,
+        enrollment_id=enrollment_id,
+        user_id="learner-1",
+        course_id="course-1",
+        issued_at=NOW - 1000,
+        revoked_at=revoked_at,
+    )
+    return _command(message, **changed)
 
 
 def _command(message: Message, **changed: Any) -> Record:

@@ -12,7 +12,7 @@ from shared.contracts.operators import CertificateRevoke, ProgressRecalculate
 from shared.contracts.topics import CERTIFICATE_COMMANDS, RECALCULATION_COMMANDS
 from shared.kafka.records import Record
 from tests.support.builders import catalog, command, enrollment_id, envelope, operator_command, token
-from tests.support.certifying import Certifying, generate, revoke
+from tests.support.certifying import Certifying, generate, restore, revoke
 from tests.support.fakes import FakeLog
 from tests.support.fakes_certificates import academy
 from tests.support.fakes_recalculator import FakeRecalculatorStore
@@ -81,7 +81,7 @@ async def everything_published() -> Published:
     await system.sent(
         [answered(r) for r in (recalculate_command(_ENROLLMENT), course_changed("course-1"), generate(_ENROLLMENT))]
     )
-    await system.sent([answered(revoke(_ENROLLMENT, reason="a mistake"))])
+    await system.sent([answered(restore(_ENROLLMENT)), answered(revoke(_ENROLLMENT, reason="a mistake"))])
     return system
 
 

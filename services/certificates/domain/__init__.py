@@ -17,6 +17,7 @@ from services.certificates.domain.certificate import (
     making,
     new_certificate,
 )
+from services.certificates.domain.restoring import OTHER_CERTIFICATE, LostCertificate
 from services.certificates.domain.telling import KINDS, Links, Notification, certificate_ready, course_completed
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "COURSE_MISSING",
     "KINDS",
     "MOST_WORKERS_ENDED",
+    "OTHER_CERTIFICATE",
     "RENDER_FAILED",
     "USER_MISSING",
     "Certificate",
@@ -31,6 +33,7 @@ __all__ = [
     "EnrollmentNotCompleted",
     "Failure",
     "Links",
+    "LostCertificate",
     "Making",
     "Notification",
     "Particulars",

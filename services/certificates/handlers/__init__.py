@@ -1,7 +1,8 @@
-"""Certificates' use cases, over ports: make, withdraw, hand out, and mail."""
+"""Certificates' use cases, over ports: make, withdraw, give back, hand out, and mail."""
 
 from services.certificates.handlers.handing_out import EMAIL_LEASE_MS, download, send_due_emails
 from services.certificates.handlers.issuing import CertificateIssuer, EndsWorkers, Made, new_certificate_id
+from services.certificates.handlers.restoring import Restored, restore
 from services.certificates.handlers.revoking import ChangedMeanwhile, Revoked, revoke
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "ChangedMeanwhile",
     "EndsWorkers",
     "Made",
+    "Restored",
     "Revoked",
     "download",
     "new_certificate_id",
+    "restore",
     "revoke",
     "send_due_emails",
 ]

@@ -3,14 +3,22 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from services.certificates.domain import CERTIFICATE_NOT_FOUND, Certificate, EnrollmentNotCompleted, Links, Revocation
-from services.certificates.handlers import CertificateIssuer, Made, Revoked, revoke
+from services.certificates.domain import (
+    CERTIFICATE_NOT_FOUND,
+    OTHER_CERTIFICATE,
+    Certificate,
+    EnrollmentNotCompleted,
+    Links,
+    LostCertificate,
+    Revocation,
+)
+from services.certificates.handlers import CertificateIssuer, Made, Restored, Revoked, restore, revoke
 from services.certificates.messaging.events import certificate_revoked, in_order
 from services.certificates.metrics import CertificateMetrics
-from services.certificates.ports import CertificateStore
+from services.certificates.ports import Store
 from shared.clock import Clock
 from shared.contracts.certificates import CertificateRequested
-from shared.contracts.operators import CertificateGenerate, CertificateRevoke
+from shared.contracts.operators import CertificateGenerate, CertificateRestore, CertificateRevoke
 from shared.contracts.recalculator import CourseCompleted
 from shared.kafka.records import Accepts, Outcome, Received, last_header, rejected
 
@@ -18,9 +26,10 @@ ACCEPTS = {
     CourseCompleted.TYPE: Accepts(CourseCompleted),
     CertificateGenerate.TYPE: Accepts(CertificateGenerate, token=True, operator=True),
     CertificateRevoke.TYPE: Accepts(CertificateRevoke, token=True, operator=True),
+    CertificateRestore.TYPE: Accepts(CertificateRestore, token=True, operator=True),
 }
 
-Handled = CourseCompleted | CertificateGenerate | CertificateRevoke
+Handled = CourseCompleted | CertificateGenerate | CertificateRevoke | CertificateRestore
 
 
 class CertificateMessages:
@@ -29,7 +38,7 @@ class CertificateMessages:
     def __init__(
         self,
         issuer: CertificateIssuer,
-        store: CertificateStore,
+        store: Store,
         links: Links,
         metrics: CertificateMetrics,
         clock: Clock,
@@ -41,10 +50,11 @@ class CertificateMessages:
         self._clock = clock
 
     async def __call__(self, batch: Sequence[Received[Handled]]) -> list[Outcome]:
-        """Handle a batch; what is withdrawn is withdrawn first, and waits for no page.
+        """Handle a batch; what was lost comes back before a new one is made, and what is withdrawn waits for no page.
 
         A revocation that found nothing comes once more when the record that makes its certificate stood before it.
         """
+        restored = await self._restore(batch)
         revoked = await self._revoke(batch)
         made = await self._make(batch)
         late = _behind_their_makings(batch, made.keys() - revoked.keys())
@@ -57,6 +67,8 @@ class CertificateMessages:
                 if i in late and withdrawn[enrollment_id].waits is None:
                     # What stands behind the revocation says what it left, or the last word would be "issued".
                     made[enrollment_id] = _as_withdrawn(made[enrollment_id], withdrawn[enrollment_id])
+            elif isinstance(received.message, CertificateRestore):
+                outcomes.append(self._restoration(restored[enrollment_id], made.get(enrollment_id)))
             else:
                 outcomes.append(self._issuance(received, made.get(enrollment_id)))
         return outcomes
@@ -72,6 +84,16 @@ class CertificateMessages:
             if withdrawn.now:
                 self._metrics.count("revoked")
         return revoked
+
+    async def _restore(self, batch: Sequence[Received[Handled]]) -> dict[str, Restored]:
+        lost = {
+            m.enrollment_id: LostCertificate(
+                m.certificate_id, m.enrollment_id, m.user_id, m.course_id, m.issued_at, m.revoked_at
+            )
+            for received in batch
+            if isinstance(m := received.message, CertificateRestore)
+        }
+        return await restore(lost, self._store) if lost else {}
 
     async def _make(self, batch: Sequence[Received[Handled]]) -> dict[str, Made]:
         wanted = {r.message.enrollment_id for r in batch if not isinstance(r.message, CertificateRevoke)}
@@ -112,6 +134,18 @@ class CertificateMessages:
                 "timestamp": made.completed_at,
             },
         )
+
+    def _restoration(self, restored: Restored, made: Made | None) -> Outcome:
+        """What follows from `certificate.restore.v1`: its page too, when the enrollment is completed already."""
+        if restored.other:
+            return rejected(OTHER_CERTIFICATE)
+        waits = restored.waits or (made.waits if made is not None else None)
+        if waits is not None:
+            return Outcome("waits", failure=waits)
+        if made is None:
+            return Outcome("restored", reply=_requested(restored.certificate))
+        events = in_order(made.certificate, made.notifications, self._links)
+        return Outcome("restored", events=events, reply=_requested(made.certificate))
 
     @staticmethod
     def _revocation(revoked: Revoked | None) -> Outcome:
