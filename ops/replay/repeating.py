@@ -44,11 +44,23 @@ class Patience:
         """
         try:
             answer = await question()
-        except OperatorError:
-            now = perf_counter()
-            self._away_since = self._away_since or now
-            if now - self._away_since > AWAY_SECONDS:
-                raise
+        except OperatorError as failure:
+            self.bear(failure)
             return None
-        self._away_since = None
+        self.answered()
         return answer
+
+    def bear(self, failure: Exception) -> None:
+        """Note one more failure in a row.
+
+        Raises:
+            Exception: this failure, once the broker has been away for too long.
+        """
+        now = perf_counter()
+        self._away_since = self._away_since or now
+        if now - self._away_since > AWAY_SECONDS:
+            raise failure
+
+    def answered(self) -> None:
+        """Note that the broker is there."""
+        self._away_since = None
