@@ -22,6 +22,7 @@ from shared.observability.health import health_router
 from shared.settings import ServiceSettings
 
 _KEYS_SECONDS = 5.0
+_DATABASE_SECONDS = 10.0
 
 
 class Resources:
@@ -70,6 +71,19 @@ class Resources:
             yield
         finally:
             await self._keys.stop()
+
+    async def watch_database(self) -> None:
+        """Look for the database, once; to be repeated in the background: an idle service says that it is away, too.
+
+        Raises:
+            Fatal: the database no longer lets us in.
+            Transient: it is away.
+        """
+        await asyncio.sleep(_DATABASE_SECONDS)
+        try:
+            await ping(self.db)
+        except Transient as failure:
+            raise Transient("the database does not answer") from failure
 
     async def watch_keys(self) -> None:
         """End the service when the keys are no longer kept fresh; to be repeated in the background.

@@ -171,22 +171,45 @@ class Service:
             running.result()
 
     async def _repeat(self, work: Callable[[], Awaitable[None]]) -> None:
-        attempt = 0
+        trouble = _Trouble()
         while True:
             try:
                 await work()
-                attempt = 0
+                trouble.over()
             except Transient as failure:
-                attempt += 1
-                _log.warning("background.waits", reason=str(failure), attempt=attempt)
+                trouble.again(str(failure))
+                _log.warning("background.waits", reason=str(failure), attempt=trouble.attempt)
             except Fatal as failure:
                 self.fail(failure)
                 return
-            except Exception:  # noqa: BLE001 - work beside the loop is tried again; its failure is logged, not fatal
-                attempt += 1
+            except Exception as failure:  # noqa: BLE001 - work beside the loop is tried again; logged, not fatal
+                trouble.again(type(failure).__name__)
                 _log.exception("background.failed")
-            if attempt:
-                await asyncio.sleep(backoff(attempt))
+            if trouble.attempt:
+                await asyncio.sleep(backoff(trouble.attempt))
+
+
+class _Trouble:
+    """What keeps work from being done, from its first failure until it succeeds again."""
+
+    def __init__(self) -> None:
+        #: How often in a row it failed.
+        self.attempt = 0
+        self._began = 0.0
+        self._reason = ""
+
+    def again(self, reason: str) -> None:
+        """It failed."""
+        if not self.attempt:
+            self._began, self._reason = asyncio.get_running_loop().time(), reason
+        self.attempt += 1
+
+    def over(self) -> None:
+        """It succeeded: whoever read of the failure reads that it is over."""
+        if self.attempt:
+            seconds = round(asyncio.get_running_loop().time() - self._began, 1)
+            _log.info("background.resumed", reason=self._reason, attempt=self.attempt, seconds=seconds)
+            self.attempt = 0
 
 
 def run_until_signalled(make: Callable[[], Service]) -> int:

@@ -74,7 +74,12 @@ def build_app(
     http.add_middleware(NotIndexed)
     http.include_router(router(store, links))
     resources.serve_operations(http, kafka=kafka, registry=registry)
-    background: list[Callable[[], Awaitable[None]]] = [kafka.watch_lag, kafka.watch_connection, resources.watch_keys]
+    background: list[Callable[[], Awaitable[None]]] = [
+        kafka.watch_lag,
+        kafka.watch_connection,
+        resources.watch_database,
+        resources.watch_keys,
+    ]
     background.append(partial(_count_uncertified, store, metrics, clock, seconds=own.uncertified_seconds))
     if own.email.enabled:
         background.append(partial(send_emails, store, email or Mailing(own.email, clock), clock))

@@ -52,6 +52,6 @@ def build_app(
         http_settings=settings.progress.http,
         resources=(lambda: resources.database(mongo_store.prepare), resources.keys),
         consuming=kafka,
-        background=(kafka.watch_lag, kafka.watch_connection, resources.watch_keys),
+        background=(kafka.watch_lag, kafka.watch_connection, resources.watch_database, resources.watch_keys),
     )
     return service

@@ -79,6 +79,7 @@ def build_app(
         background=(
             kafka.watch_lag,
             kafka.watch_connection,
+            resources.watch_database,
             resources.watch_keys,
             sweeps.run,
             watch.completion_ratios,

@@ -13,6 +13,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from shared.clock import Clock, system_clock
 from shared.observability.lines import Lines
+from shared.observability.repeats import Repeats
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -21,7 +22,8 @@ def configure(service: str, *, level: str = "info", clock: Clock = system_clock)
     """Send every log line of this process to standard output as one JSON object.
 
     `timestamp` is in epoch milliseconds. Lines of libraries keep their logger's name and level, never their
-    arguments: what a library prints about a record may hold a token.
+    arguments: what a library prints about a record may hold a token. Warnings and errors that say the same again are
+    written once a minute, unless the level is debug.
     """
 
     def stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -35,6 +37,7 @@ def configure(service: str, *, level: str = "info", clock: Clock = system_clock)
             structlog.processors.add_log_level,
             stamp,
             _name_failure,
+            *([] if level == "debug" else [Repeats()]),
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),

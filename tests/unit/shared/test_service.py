@@ -313,7 +313,7 @@ class TestBackgroundWork:
         assert turns == after
 
     @pytest.mark.parametrize("failure", [Transient("away"), ZeroDivisionError()], ids=repr)
-    async def test_it_is_tried_again_after_a_failure(
+    async def test_it_is_tried_again_after_a_failure_and_the_log_says_when_that_is_over(
         self, story: Story, failure: Exception, lines: list[MutableMapping[str, Any]]
     ) -> None:
         failures = [failure, failure]
@@ -330,7 +330,11 @@ class TestBackgroundWork:
         await asyncio.wait_for(done.wait(), 5)
         service.stop()
         await running
-        assert len([line for line in lines if line["event"].startswith("background.")]) == 2
+        told = [line for line in lines if line["event"].startswith("background.")]
+        assert len(told) == 3
+        assert (told[-1]["event"], told[-1]["attempt"], told[-1]["reason"]) == (
+            "background.resumed", 2, str(failure) or type(failure).__name__,
+        )  # fmt: skip
 
     async def test_what_can_never_work_ends_the_service(self, story: Story) -> None:
         async def work() -> None:
