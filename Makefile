@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 REPORT ?=
+NAME ?=
 # Files and groups are begun in the order that tests/conftest.py gives them.
 LONGEST_FIRST := --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-real test-containers parts bench lint format lock clean
+.PHONY: help setup demo test test-real test-containers parts bench endurance lint format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -41,6 +42,9 @@ parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven
 
 bench: $(INSTALLED) ## Benchmarks on real parts, beside a hand-tuned baseline (REPORT=FILE writes the figures)
 	$(BIN)/python -m tests.bench $(if $(REPORT),--report $(REPORT))
+
+endurance: $(INSTALLED) ## How long it holds, on real parts: NAME=chaos, idle or backlog (REPORT=FILE writes the figures)
+	$(BIN)/python -m tests.faults.endurance $(or $(NAME),--help) $(if $(REPORT),--report $(REPORT))
 
 lint: $(INSTALLED) ## Style, types, import rules
 	ruff check .

@@ -1,4 +1,4 @@
-"""How much processor time each program of a stack has used: what other work on the machine hardly changes."""
+"""What each program of a stack uses: processor time, which other work on the machine hardly changes, and memory."""
 
 import os
 from collections import defaultdict
@@ -20,17 +20,30 @@ _BASELINE = "tests.bench.baseline"
 class _Process:
     parent: int
     seconds: float
+    resident: int
     command: list[str]
 
 
 def processor_seconds() -> dict[str, float]:
     """User and system time so far of what this process started, by program (s); empty where there is no /proc."""
-    processes = dict(_processes())
     seconds: defaultdict[str, float] = defaultdict(float)
-    for pid, process in processes.items():
-        if (name := _started_here(pid, processes)) is not None:
-            seconds[name] += process.seconds
+    for name, process in _programs():
+        seconds[name] += process.seconds
     return dict(seconds)
+
+
+def resident_bytes() -> dict[str, int]:
+    """Memory that what this process started holds now, helpers included, by program; empty where there is no /proc."""
+    resident: defaultdict[str, int] = defaultdict(int)
+    for name, process in _programs():
+        resident[name] += process.resident
+    return dict(resident)
+
+
+def _programs() -> list[tuple[str, _Process]]:
+    processes = dict(_processes())
+    named = [(_started_here(pid, processes), process) for pid, process in processes.items()]
+    return [(name, process) for name, process in named if name is not None]
 
 
 def _processes() -> list[tuple[int, _Process]]:
@@ -43,7 +56,8 @@ def _processes() -> list[tuple[int, _Process]]:
         except OSError:  # it has ended
             continue
         spent = (int(fields[11]) + int(fields[12])) / ticks
-        found.append((int(status.parent.name), _Process(int(fields[1]), spent, command)))
+        resident = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+        found.append((int(status.parent.name), _Process(int(fields[1]), spent, resident, command)))
     return found
 
 

@@ -1,0 +1,249 @@
+"""A large backlog on a database that is slowed to a tenth: memory stays flat, readiness honest, nobody starves."""
+
+import argparse
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from ops.platform.writing import write_platform
+from ops.stacks import SERVICES, RunningStack, StackKind, start_stack
+from ops.stacks.ports import Ports
+from ops.target import Target, from_environment
+from shared.contracts.topics import PROGRESS_REPLIES, reply_topic
+from shared.kafka.provisioning import create_missing
+from shared.settings import PREFIX
+from tests.bench.figures import Bar, Figure
+from tests.bench.groups import until
+from tests.bench.plan import Finding
+from tests.bench.sending import Gateway
+from tests.faults.endurance.brake import Brake, brake
+from tests.faults.endurance.commands import Command, Pupils, outgoing, send
+from tests.faults.endurance.sampling import IN_TIME_SECONDS, Sample, Samples, memory, sampled
+from tests.faults.endurance.trial import Trial
+
+_SLOWER = 10.0
+_SILENT_SECONDS = 15.0
+_LONGEST_SECONDS = 3600.0
+#: In this trial's own partition, every so often.
+_LIVE_SECONDS = 1.0
+_OTHERS = "endurance"
+_FLAT_PERCENT = 10.0
+_HOW_MEMORY = (
+    "resident memory with helpers, sampled every second; the slope is of a line through the second half of the phase, "
+    "and the figure that line's rise in percent of its mean"
+)
+_HOW_READY = (
+    "samples in which a service said 503 though the database answered this trial, by the same way, within "
+    f"{IN_TIME_SECONDS:g} s just before and just after"
+)
+_HOW_SILENT = f"no answer of the database passes for {_SILENT_SECONDS:g} s: services that said 503 meanwhile"
+_HOW_SERVED = (
+    "while the database is slow, one command a second from learners whose partition the backlog leaves out: the share "
+    "that was answered in the same phase"
+)
+_HOW_LAG = "records still to be handled by all three services, as their metrics say, and those per second"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """What may be asked for."""
+    parser.add_argument("--commands", type=int, default=1_000_000, metavar="N", help="the backlog (default: 1000000)")
+    parser.add_argument(
+        "--braked", type=float, default=180, metavar="SECONDS", help="how long the database is slow (default: 180)"
+    )
+
+
+@dataclass(slots=True)
+class _Live:
+    """Commands of learners who have nothing to do with the backlog."""
+
+    sent: dict[str, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def share(self) -> float:
+        """How many of them were answered."""
+        return len(self.seconds) / len(self.sent) if self.sent else 0.0
+
+
+async def run(trial: Trial) -> Finding:
+    """Drain a million commands while the database is slowed to a tenth, then silent, then itself again."""
+    pupils, samples, live = Pupils(trial.asked.commands), Samples(), _Live()
+    async with _ground(trial, pupils) as (stack, between, gateway):
+        target = from_environment(stack.environment)
+        between.factor = _SLOWER
+        for service in reversed(SERVICES):
+            await stack.start_service(service)
+        async with sampled(stack, every=1.0) as samples:
+            trial.tell(f"the database takes {_SLOWER:g} times as long, for {trial.asked.braked:g} s")
+            with samples.phase("slow"):
+                async with _others(target, gateway, pupils, live):
+                    await _pass(trial, samples, trial.asked.braked)
+            trial.tell(f"the database says nothing for {_SILENT_SECONDS:g} s")
+            between.silence()
+            with samples.phase("silent"):
+                await _pass(trial, samples, _SILENT_SECONDS)
+            between.speak()
+            between.factor = 1.0
+            trial.tell("the database is itself again")
+            with samples.phase("fast"):
+                await _drained(trial, samples)
+        stored = await _stored(target)
+    wanted = len(pupils.users) * len(pupils.lessons) + len(live.sent)
+    problems = [] if stored == wanted else [f"completions: {stored}, expected {wanted}"]
+    return Finding(_figures(samples, live), [_row(s, samples.all[0].at) for s in samples.all], problems)
+
+
+@asynccontextmanager
+async def _ground(trial: Trial, pupils: Pupils) -> AsyncIterator[tuple[RunningStack, Brake, Gateway]]:
+    """A system whose services have not started, with the backlog in its topic, and the database behind the brake."""
+    port = Ports({}).of("database")
+    async with AsyncExitStack() as rooms:
+        gateway = Gateway(Path(rooms.enter_context(TemporaryDirectory(prefix="lesson-progress-endurance-"))))
+        between = await rooms.enter_async_context(brake(port))
+        uri = f"mongodb://127.0.0.1:{between.port}/?directConnection=true"
+        stack = await rooms.enter_async_context(
+            start_stack(
+                StackKind.KAFKA,
+                directory=trial.directory,
+                services=(),
+                database_port=port,
+                extra_environment={**gateway.environment, f"{PREFIX}MONGO__URI": uri},
+            )
+        )
+        await rooms.enter_async_context(stack.watched())
+        target = from_environment(stack.environment)
+        async with target.database() as db:
+            await write_platform(db, pupils.platform())
+        await create_missing(target.settings.kafka, topics=[reply_topic(_OTHERS)])
+        async with target.producer() as producer:
+            run, began = secrets.token_hex(4), perf_counter()
+            sent = await send(
+                producer,
+                (
+                    outgoing(gateway, command, f"{run}:{n}", reply_to=PROGRESS_REPLIES)
+                    for n, command in enumerate(pupils.commands())
+                ),
+            )
+        trial.tell(f"{sent:,} commands in the topic after {perf_counter() - began:.0f} s")
+        yield stack, between, gateway
+
+
+async def _pass(trial: Trial, samples: Samples, seconds: float) -> None:
+    ends_at = perf_counter() + seconds
+    while (left := ends_at - perf_counter()) > 0:
+        await asyncio.sleep(min(left, 10.0))
+        _say(trial, samples)
+
+
+async def _drained(trial: Trial, samples: Samples) -> None:
+    """Wait until the services say that nothing is left, twice in a row."""
+    said, calm = perf_counter(), 0
+
+    async def nothing_left() -> bool:
+        nonlocal said, calm
+        if perf_counter() - said > 10:
+            said = perf_counter()
+            _say(trial, samples)
+        calm = calm + 1 if samples.behind == 0 else 0
+        return calm > 3
+
+    await until(nothing_left, every=1.0, seconds=_LONGEST_SECONDS, what="the backlog is not handled")
+
+
+def _say(trial: Trial, samples: Samples) -> None:
+    if not samples.all:
+        return
+    last = samples.all[-1]
+    megabytes = ", ".join(f"{service} {last.resident.get(service, 0) / 1e6:.0f} MB" for service in SERVICES)
+    ready = "/".join(str(last.ready[service]) for service in SERVICES)
+    trial.tell(f"{samples.behind:,} records behind; {megabytes}; ready {ready}; database {last.database:.2f} s")
+
+
+async def _stored(target: Target) -> int:
+    async with target.database() as db:
+        return int(await db["lessonProgress"].count_documents({}))
+
+
+@asynccontextmanager
+async def _others(target: Target, gateway: Gateway, pupils: Pupils, live: _Live) -> AsyncIterator[None]:
+    """Learners of the quiet partition complete a lesson a second while the block runs."""
+    topic = reply_topic(_OTHERS).name
+    async with target.reader(topic) as reader, target.producer() as producer:
+        tasks = [
+            asyncio.create_task(_complete(producer, gateway, pupils, live, topic)),
+            asyncio.create_task(_hear(reader, live)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _complete(producer: AIOKafkaProducer, gateway: Gateway, pupils: Pupils, live: _Live, topic: str) -> None:
+    for number, (lesson, user) in enumerate((lesson, user) for lesson in pupils.lessons for user in pupils.others):
+        name = f"live:{number}"
+        live.sent[name] = perf_counter()
+        await send(producer, [outgoing(gateway, Command(user, lesson), name, reply_to=topic)])
+        await asyncio.sleep(_LIVE_SECONDS)
+
+
+async def _hear(reader: AIOKafkaConsumer, live: _Live) -> None:
+    async for record in reader:
+        name = (dict(record.headers).get("correlation-id") or b"").decode()
+        if name in live.sent:
+            live.seconds.append(perf_counter() - live.sent[name])
+
+
+def _figures(samples: Samples, live: _Live) -> list[Figure]:
+    slow, silent, fast = (samples.phases[name] for name in ("slow", "silent", "fast"))
+    dishonest = [s for s in (*slow, *fast) if s.database < IN_TIME_SECONDS and set(s.ready.values()) != {200}]
+    refusing = [service for service in SERVICES if any(s.ready[service] == 503 for s in silent)]
+    return [
+        *(_flat(phase, service, some) for phase, some in (("slow", slow), ("fast", fast)) for service in SERVICES),
+        Figure("readiness: 503 without a reason", len(dishonest), "", _HOW_READY, Bar("less than", 1)),
+        Figure("readiness: 503 while silent", len(refusing), "services", _HOW_SILENT, Bar("at least", len(SERVICES))),
+        Figure(
+            "the others' commands answered", round(live.share, 3), "", _HOW_SERVED, Bar("at least", 0.8),
+            {"sent": len(live.sent), "median": _median(live.seconds), "longest": max(live.seconds, default=0.0)},
+        ),
+        Figure("records a second while slow", _pace(slow), "1/s", _HOW_LAG),
+        Figure("records a second afterwards", _pace(fast), "1/s", _HOW_LAG, Bar("at least", 1)),
+    ]  # fmt: skip
+
+
+def _median(seconds: Sequence[float]) -> float:
+    return round(median(seconds), 2) if seconds else 0.0
+
+
+def _flat(phase: str, service: str, samples: Sequence[Sample]) -> Figure:
+    held = memory(samples, service)
+    return Figure(
+        f"{service}, {phase}: rise of memory", round(held.rise, 2), "%", _HOW_MEMORY, Bar("less than", _FLAT_PERCENT),
+        {"most MB": round(held.most, 1), "mean MB": round(held.mean, 1), "MB a minute": round(held.slope, 2)},
+    )  # fmt: skip
+
+
+def _pace(samples: Sequence[Sample]) -> float:
+    first, last = samples[0], samples[-1]
+    return round((sum(first.behind.values()) - sum(last.behind.values())) / (last.at - first.at), 1)
+
+
+def _row(sample: Sample, began: float) -> Mapping[str, object]:
+    return {
+        "second": round(sample.at - began, 1),
+        "megabytes": {name: round(held / 1e6, 1) for name, held in sample.resident.items()},
+        "ready": sample.ready,
+        "database": round(sample.database, 3),
+        "behind": sample.behind,
+        "partitions": sample.partitions,
+    }
