@@ -59,6 +59,8 @@ def _of_the_operator() -> Iterator[Right]:
     yield Right(OPERATOR, _MAKING, "topic", (PROGRESS_REPLIES,), prefixed=True)
     yield Right(OPERATOR, ("Write",), "topic", written)
     yield Right(OPERATOR, ("Describe",), "group", ("*",))
+    # To send the group of a stopped service back, after a restore.
+    yield Right(OPERATOR, ("Read",), "group", SERVICES)
 
 
 def script(gateways: Sequence[str] = ()) -> str:

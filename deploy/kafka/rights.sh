@@ -33,6 +33,7 @@ give --allow-principal User:operator --operation Read --operation Create --opera
 give --allow-principal User:operator --operation Read --operation Create --operation Alter --operation DescribeConfigs --operation AlterConfigs --topic progress.replies --resource-pattern-type prefixed
 give --allow-principal User:operator --operation Write --topic progress.commands --topic recalculation.commands --topic certificate.commands --topic progress.replays --topic recalculator.replays --topic certificates.replays
 give --allow-principal User:operator --operation Describe --group '*'
+give --allow-principal User:operator --operation Read --group progress --group recalculator --group certificates
 give --allow-principal User:screens --operation Read --topic enrollment.progressed --topic notification.created
 give --allow-principal User:screens --operation Read --group screens- --resource-pattern-type prefixed
 give --allow-principal User:web --operation Write --topic progress.commands

@@ -79,3 +79,7 @@ def test_a_gateway_is_nobody_else(name: str) -> None:
 def test_a_gateway_s_groups_are_no_service_s() -> None:
     [begins] = [right.names for right in rights(["p"]) if (right.principal, right.kind) == ("p", "group")]
     assert not any(service.startswith(begins) for service in SERVICES)
+
+
+def test_an_operator_sends_the_groups_of_stopped_services_back_and_joins_no_other() -> None:
+    assert granted(OPERATOR, "Read", kind="group") == set(SERVICES)
