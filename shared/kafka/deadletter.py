@@ -2,12 +2,24 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from shared.contracts.topics import DEAD_LETTER_BYTES
-from shared.kafka.records import Record
+from shared.contracts.topics import DEAD_LETTER_BYTES, replays_of
+from shared.kafka.records import Record, last_header
 from shared.kafka.retries import Attempts
 
+ORIGINAL_TOPIC = "x-dead-letter-topic"
+ORIGINAL_PARTITION = "x-dead-letter-partition"
+ORIGINAL_OFFSET = "x-dead-letter-offset"
 ORIGINAL_TIMESTAMP = "x-dead-letter-timestamp"
+#: How often the record has been replayed; believed on a service's replays alone.
+REPLAYS = "x-dead-letter-replays"
+VALUE_SHA256 = "x-dead-letter-value-sha256"
+#: The last header of an operator's mark, and of nothing else: a service appends its own behind whatever a sender wrote.
+DISCARDED_AT = "x-dead-letter-discarded-at"
+REASON = "x-dead-letter-reason"
+#: No number in a header is longer than the largest offset.
+_DIGITS = 19
 #: Room for the protocol's own framing of one record within its topic's limit.
 _FRAMING_BYTES = 1024
 
@@ -19,10 +31,10 @@ class DeadLetter:
 
     __slots__ = ("headers", "key", "value", "value_dropped")
 
-    def __init__(self, record: Record, *, headers: Sequence[Header]) -> None:
+    def __init__(self, record: Record, *, received: Sequence[Header], headers: Sequence[Header]) -> None:
         self.key: bytes | None = record.key
         self.value: bytes | None = record.value
-        self.headers: list[Header] = [*record.headers, *headers]
+        self.headers: list[Header] = [*received, *headers]
         self.value_dropped = self._too_large()
         if self.value_dropped:
             digest = _digest(record.value)
@@ -41,9 +53,44 @@ def _digest(value: bytes | None) -> list[Header]:
     if value is None:
         return []
     return [
-        ("x-dead-letter-value-sha256", hashlib.sha256(value).hexdigest().encode()),
+        (VALUE_SHA256, hashlib.sha256(value).hexdigest().encode()),
         ("x-dead-letter-value-bytes", str(len(value)).encode()),
     ]
+
+
+class Position(NamedTuple):
+    """Where a record stands: what identifies a dead letter is where the record stood at first."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+
+def number_in(headers: Sequence[Header], name: str) -> int | None:
+    """The number that the last header of this name holds; None where it holds none."""
+    text = (last_header(headers, name) or b"").decode("ascii", "replace")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
+
+
+def position_in(headers: Sequence[Header]) -> Position | None:
+    """The position that a dead letter's or a replay's own headers name; None where they name none."""
+    topic = (last_header(headers, ORIGINAL_TOPIC) or b"").decode("ascii", "replace")
+    partition, offset = number_in(headers, ORIGINAL_PARTITION), number_in(headers, ORIGINAL_OFFSET)
+    return Position(topic, partition, offset) if topic and partition is not None and offset is not None else None
+
+
+def replays_in(headers: Sequence[Header]) -> int:
+    """How often the record was replayed, as the last of these headers says."""
+    return number_in(headers, REPLAYS) or 0
+
+
+def without_letter(headers: Sequence[Header]) -> Sequence[Header]:
+    """The headers as the record had them at first: what its last dead letter and its replay appended is left out."""
+    places = [place for place, (name, _) in enumerate(headers) if name == ORIGINAL_TOPIC]
+    return headers[: places[-1]] if places else headers
 
 
 def dead_letter(
@@ -51,12 +98,15 @@ def dead_letter(
 ) -> DeadLetter:
     """The dead letter of a record that `group` could not handle.
 
-    The error is named by its class, never by its message: a message may hold what the sender wrote.
+    The error is named by its class, never by its message: a message may hold what the sender wrote. A replay that
+    dies again keeps the position it had at first and the count of its replays; who sends a count elsewhere has none.
     """
+    known = position_in(record.headers) if record.topic == replays_of(group) else None
+    position = known or Position(record.topic, record.partition, record.offset)
     appended = {
-        "x-dead-letter-topic": record.topic,
-        "x-dead-letter-partition": record.partition,
-        "x-dead-letter-offset": record.offset,
+        ORIGINAL_TOPIC: position.topic,
+        ORIGINAL_PARTITION: position.partition,
+        ORIGINAL_OFFSET: position.offset,
         ORIGINAL_TIMESTAMP: at,
         "x-dead-letter-group": group,
         "x-dead-letter-error": type(failure).__name__,
@@ -64,5 +114,10 @@ def dead_letter(
         "x-dead-letter-first-failed-at": attempts.first_failed_at,
         "x-dead-letter-version": version,
     }
+    if known is not None:
+        appended[REPLAYS] = replays_in(record.headers)
+    elif last_header(record.headers, REPLAYS) is not None:
+        appended[REPLAYS] = 0
     headers = [(name, str(value).encode("ascii", "backslashreplace")) for name, value in appended.items()]
-    return DeadLetter(record, headers=headers)
+    received = record.headers if known is None else without_letter(record.headers)
+    return DeadLetter(record, received=received, headers=headers)

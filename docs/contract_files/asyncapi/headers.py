@@ -27,6 +27,7 @@ def dead_letter_headers(*, replayed: bool) -> Json:
     if replayed:
         fields["x-dead-letter-replays"] = _text("How often this record has been replayed, this time included.")
         return _object(fields, required=("x-dead-letter-timestamp", "x-dead-letter-replays"))
+    fields["x-dead-letter-replays"] = _text("How often this record had been replayed when it died; absent: never.")
     return _object(fields, required=required)
 
 

@@ -21,7 +21,12 @@ _ANY_BYTES = {AS_RECEIVED, TOPICS[PROGRESS_REPLIES].key}
 def messages() -> Json:
     """Every message by its type."""
     return {name: _message(model) for name, model in every_message().items()} | {
-        DEAD_LETTER: _repair(DEAD_LETTER, "A record that a service could not handle: key and value byte for byte."),
+        DEAD_LETTER: _repair(
+            DEAD_LETTER,
+            "A record that a service could not handle: key and value byte for byte.",
+            "A replay that died again keeps the position of the first time. "
+            "What ends in the header `x-dead-letter-discarded-at` is no letter but an operator's mark beside one.",
+        ),
         REPLAY: _repair(REPLAY, "A dead letter sent again, byte for byte; it is handled as what it was at first."),
     }
 
@@ -62,14 +67,16 @@ def _own(record: Json, topic: Topic) -> bool:
     return str(record["topic"]).startswith(topic.name)
 
 
-def _repair(name: str, says: str) -> Json:
+def _repair(name: str, *says: str) -> Json:
     record = examples()[name]
     headers = {key: value for key, value in record["headers"].items() if key.startswith("x-")}
     return {
         "name": name,
         "title": "".join(part.title() for part in name.split("-")),
-        "summary": says,
-        "description": "Its own headers come first, as received; a token among them is for operators alone.",
+        "summary": says[0],
+        "description": " ".join(
+            ["Its own headers come first, as received; a token among them is for operators alone.", *says[1:]]
+        ),
         "tags": [{"name": "repair"}],
         "contentType": "application/octet-stream",
         "headers": dead_letter_headers(replayed=name == REPLAY),
