@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import identity, importing, learning, repair, replaying, rewinding, system, topics
+from ops.commands import deadletters, identity, importing, learning, repair, replaying, rewinding, system, topics
 from ops.errors import OperatorError
 from ops.failures import sentence_of
 
@@ -31,6 +31,7 @@ app.command("recalculate")(repair.recalculate)
 app.command("audit")(repair.audit)
 app.command("rewind")(rewinding.rewind)
 app.add_typer(topics.topics, name="topics")
+app.add_typer(deadletters.dead_letters, name="dead-letters")
 app.add_typer(repair.certificates, name="certificates")
 repair.certificates.command("restore")(rewinding.restore)
 

@@ -56,6 +56,19 @@ class GroupOffsets:
         with broker_named(self._servers):
             return await self._behind(service)
 
+    async def committed(self, service: str, topics: Iterable[str]) -> dict[TopicPartition, int]:
+        """How far this service has come with these topics: the next offset it will read, where it has read any.
+
+        Raises:
+            OperatorError: the broker failed.
+        """
+        with broker_named(self._servers):
+            partitions = list(await self._ends(topics))
+            if not partitions:
+                return {}
+            committed = await self._admin.list_consumer_group_offsets(service, partitions=partitions)
+            return {partition: found.offset for partition, found in committed.items() if found.offset >= 0}
+
     async def _ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:
         existing = set(await self._admin.list_topics())
         described = await self._admin.describe_topics([t for t in topics if t in existing])

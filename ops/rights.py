@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contracts.topics import PROGRESS_COMMANDS, PROGRESS_REPLIES, SERVICES, TOPICS, consumed_by, published_by
+from shared.contracts.topics import (
+    PROGRESS_COMMANDS,
+    PROGRESS_REPLIES,
+    SERVICES,
+    TOPICS,
+    consumed_by,
+    dead_letters_of,
+    published_by,
+)
 from shared.contracts.topics import reply_topic as reply_topic_of
 
 #: The operator's principal.
@@ -52,8 +60,10 @@ def rights(gateways: Sequence[str] = ()) -> Iterator[Right]:
 
 
 def _of_the_operator() -> Iterator[Right]:
-    # The operator makes our topics and reads all of them; writing is for commands and for dead letters sent again.
-    written = tuple(t.name for t in TOPICS.values() if t.commands or "operators" in t.producers)
+    # The operator makes our topics and reads all of them; writing is for commands, for dead letters sent again, and for
+    # the marks of those that are discarded, which stand beside them (ADR 0026).
+    letters = {dead_letters_of(service) for service in SERVICES}
+    written = tuple(t.name for t in TOPICS.values() if t.commands or "operators" in t.producers or t.name in letters)
     ours = tuple(name for name in TOPICS if name != PROGRESS_REPLIES)
     yield Right(OPERATOR, _MAKING, "topic", ours)
     yield Right(OPERATOR, _MAKING, "topic", (PROGRESS_REPLIES,), prefixed=True)

@@ -31,7 +31,7 @@ give --allow-principal User:certificates --operation Write --topic progress.repl
 give --allow-principal User:certificates --operation Read --group certificates
 give --allow-principal User:operator --operation Read --operation Create --operation Alter --operation DescribeConfigs --operation AlterConfigs --topic progress.commands --topic lesson.completed --topic recalculation.commands --topic enrollment.progressed --topic course.completed --topic certificate.commands --topic certificate.issued --topic notification.created --topic progress.deadletters --topic progress.replays --topic recalculator.deadletters --topic recalculator.replays --topic certificates.deadletters --topic certificates.replays
 give --allow-principal User:operator --operation Read --operation Create --operation Alter --operation DescribeConfigs --operation AlterConfigs --topic progress.replies --resource-pattern-type prefixed
-give --allow-principal User:operator --operation Write --topic progress.commands --topic recalculation.commands --topic certificate.commands --topic progress.replays --topic recalculator.replays --topic certificates.replays
+give --allow-principal User:operator --operation Write --topic progress.commands --topic recalculation.commands --topic certificate.commands --topic progress.deadletters --topic progress.replays --topic recalculator.deadletters --topic recalculator.replays --topic certificates.deadletters --topic certificates.replays
 give --allow-principal User:operator --operation Describe --group '*'
 give --allow-principal User:operator --operation Read --group progress --group recalculator --group certificates
 give --allow-principal User:screens --operation Read --topic enrollment.progressed --topic notification.created

@@ -37,8 +37,8 @@ ReportOption = Annotated[Path | None, typer.Option("--report", help="Write the r
 CourseOption = Annotated[str | None, typer.Option("--course", help="Only this course of the dataset.")]
 
 
-def run(step: Coroutine[Any, Any, T], *, interrupted: str) -> T:
-    """Run a command's work to its end; `interrupted` is what became of it when Ctrl-C ends it.
+def run(step: Coroutine[Any, Any, T], *, interrupted: str | Callable[[], str]) -> T:
+    """Run a command's work to its end; `interrupted` is, or then says, what became of it when Ctrl-C ends it.
 
     Raises:
         Interrupted: it did.
@@ -46,7 +46,8 @@ def run(step: Coroutine[Any, Any, T], *, interrupted: str) -> T:
     try:
         return asyncio.run(step)
     except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {interrupted}") from None
+        became = interrupted if isinstance(interrupted, str) else interrupted()
+        raise Interrupted(f"interrupted; {became}") from None
 
 
 def print_json(value: object) -> None:

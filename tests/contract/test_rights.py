@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ops.rights import OPERATOR, SCREENS, rights, script
-from shared.contracts.topics import SERVICES, TOPICS, reply_topic
+from shared.contracts.topics import SERVICES, TOPICS, dead_letters_of, replays_of, reply_topic
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "kafka" / "rights.sh"
 GATEWAY = "web"
@@ -55,10 +55,11 @@ def test_a_gateway_writes_commands_of_learners_and_reads_its_own_replies() -> No
     assert granted(GATEWAY, "Read") == {reply_topic(GATEWAY).name}
 
 
-def test_an_operator_writes_commands_and_dead_letters_sent_again_and_no_events() -> None:
-    events = {t.name for t in TOPICS.values() if set(t.producers) & set(SERVICES)}
+def test_an_operator_writes_commands_replays_and_marks_of_dead_letters_and_no_events() -> None:
+    repairs = {name(service) for service in SERVICES for name in (dead_letters_of, replays_of)}
+    events = {t.name for t in TOPICS.values() if set(t.producers) & set(SERVICES)} - repairs
     assert not granted(OPERATOR, "Write") & events
-    assert granted(OPERATOR, "Write") == {t.name for t in TOPICS.values() if t.commands or t.name.endswith("replays")}
+    assert granted(OPERATOR, "Write") == {t.name for t in TOPICS.values() if t.commands} | repairs
 
 
 def test_a_gateway_whose_name_gives_no_topic_is_refused() -> None:

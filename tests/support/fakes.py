@@ -54,6 +54,8 @@ class FakeLog:
         self._partitions = partitions
         self.topics: dict[str, list[list[Record]]] = {}
         self.committed: dict[TopicPartition, int] = {}
+        #: The first offset that retention has left, where it has taken any.
+        self.begins: dict[TopicPartition, int] = {}
         #: Every commit that was accepted, in order.
         self.commits: list[dict[TopicPartition, int]] = []
         self.holders: dict[TopicPartition, FakeConsumer] = {}

@@ -29,7 +29,7 @@ REFUSED = int(TopicAuthorizationFailedError.errno)
 def may_write(principal: str, topic: Topic) -> bool:
     """What the agreement says: services write what they produce and answer gateways, operators command and repair."""
     if principal == OPERATOR:
-        return topic.commands or topic.name.endswith(".replays")
+        return topic.commands or topic.name.endswith((".replays", ".deadletters"))
     if principal == GATEWAY:
         return topic.name == PROGRESS_COMMANDS
     return principal in topic.producers or (principal in SERVICES and is_reply_topic(topic.name))

@@ -1,0 +1,215 @@
+"""`dead-letters`: what services could not handle: found, shown, sent again once the cause is mended, or put away."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ops.commands.options import JsonOption, console, print_json, run
+from ops.errors import OperatorError
+
+if TYPE_CHECKING:
+    from ops.deadletters.planning import Plan
+    from ops.deadletters.selection import Selection
+    from ops.deadletters.sending import Sent
+
+# What does the work is imported when a command runs, so that `--help` is there at once.
+# ruff: noqa: PLC0415
+
+dead_letters = typer.Typer(help="What services could not handle: list, show, replay, discard.", no_args_is_help=True)
+
+_READING = "nothing was changed"
+_REASON_LENGTH = 500
+
+PositionsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[POSITION]...", help="TOPIC:PARTITION:OFFSET of the record, or of its dead letter."),
+]
+ServiceOption = Annotated[str | None, typer.Option("--service", help="Those of this service alone.")]
+ErrorOption = Annotated[str | None, typer.Option("--error", help="Those with this class of error.")]
+KeyOption = Annotated[str | None, typer.Option("--key", help="Those with this key.")]
+TypeOption = Annotated[str | None, typer.Option("--type", help="Those of this message type.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", help="Those that first failed since then: 2h (ago), or 2027-01-15T08:00 (UTC).")
+]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Those that first failed before then.")]
+MostOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the oldest first.")]
+RateOption = Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="At most so many a second.")]
+
+
+@dead_letters.command("list")
+def list_command(
+    positions: PositionsArgument = None,
+    service: ServiceOption = None,
+    error: ErrorOption = None,
+    key: KeyOption = None,
+    message_type: TypeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many, the oldest first.")] = 100,
+    everything: Annotated[bool, typer.Option("--all", help="Discarded ones too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List dead letters: where each was, why it died, how often it was replayed, and what became of it."""
+    from ops.deadletters.session import listed
+    from ops.deadletters.view import table
+    from ops.target import current
+
+    wanted = _wanted(positions, service, error, key, message_type, since, until)
+    out = console()
+    step = listed(current(), wanted, limit=limit, discarded=everything, out=out)
+    found = run(step, interrupted=_READING)
+    if as_json:
+        print_json([known.row for known in found.letters])
+    elif found.letters:
+        from rich.console import Console
+
+        Console(markup=False, emoji=False, highlight=False).print(table(found.letters))
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(found.states.items()))
+    out.print(f"dead letters: {counts or 'none'}")
+    if (total := found.states.total()) > len(found.letters):
+        out.print(f"{len(found.letters):,} of {total:,} are shown; --limit shows more")
+
+
+@dead_letters.command()
+def show(
+    position: Annotated[
+        str, typer.Argument(metavar="POSITION", help="TOPIC:PARTITION:OFFSET of the record, or of its dead letter.")
+    ],
+    raw: Annotated[
+        Path | None, typer.Option("--raw", help="Write the value, byte for byte, to this new file, for you alone.")
+    ] = None,
+    characters: Annotated[int, typer.Option(min=0, help="Show so much of the value.")] = 2_000,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one dead letter: its headers and the beginning of its value, without tokens."""
+    from ops.deadletters.selection import position as named
+    from ops.deadletters.session import one, write_value
+    from ops.deadletters.view import in_full, lines_of
+    from ops.target import current
+
+    place = named(position)
+    out = console()
+    known, record = run(one(current(), place, out), interrupted=_READING)
+    shown = in_full(known, record, characters=characters)
+    if as_json:
+        print_json(shown)
+    else:
+        typer.echo("\n".join(lines_of(shown)))
+    if raw is not None:
+        write_value(raw, record.value)
+        out.print(f"the value is in {raw}, as it came: it may hold what nobody else should see", soft_wrap=True)
+
+
+@dead_letters.command()
+def replay(
+    positions: PositionsArgument = None,
+    service: ServiceOption = None,
+    error: ErrorOption = None,
+    key: KeyOption = None,
+    message_type: TypeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: MostOption = None,
+    rate: RateOption = 50.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; otherwise it is only said what would be done.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters again, to their own service alone. Mend the cause first: a fourth replay is refused.
+
+    What was sent already, or discarded, is sent again only when it is named by its position.
+    """
+    from ops.deadletters.planning import left_by_replay
+    from ops.deadletters.sending import Sent, send_again
+    from ops.deadletters.session import carried_out
+    from ops.target import current
+
+    wanted = _chosen(_wanted(positions, service, error, key, message_type, since, until), "replayed")
+    sent = Sent()
+    deed = partial(send_again, rate=rate) if yes else None
+    step = carried_out(current(), wanted, left_by_replay, deed, limit=limit, sent=sent, out=console())
+    _told(run(step, interrupted=_so_far(sent)), sent, "replay", done=yes, as_json=as_json)
+
+
+@dead_letters.command()
+def discard(
+    positions: PositionsArgument = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept beside each letter, so no secrets.")] = "",
+    service: ServiceOption = None,
+    error: ErrorOption = None,
+    key: KeyOption = None,
+    message_type: TypeOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: MostOption = None,
+    rate: RateOption = 500.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; otherwise it is only said what would be done.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put dead letters away that need nothing more: they are listed with --all alone, and stay for their 14 days."""
+    from ops.deadletters.planning import left_by_discard
+    from ops.deadletters.sending import Sent, mark_discarded
+    from ops.deadletters.session import carried_out
+    from ops.target import current
+
+    wanted = _chosen(_wanted(positions, service, error, key, message_type, since, until), "discarded")
+    if not reason.strip() or len(reason) > _REASON_LENGTH:
+        raise OperatorError(f'say why, in at most {_REASON_LENGTH} characters: --reason "…"')
+    sent = Sent()
+    deed = partial(mark_discarded, rate=rate, reason=reason, at=_now()) if yes else None
+    step = carried_out(current(), wanted, left_by_discard, deed, limit=limit, sent=sent, out=console())
+    _told(run(step, interrupted=_so_far(sent)), sent, "discard", done=yes, as_json=as_json)
+
+
+def _wanted(
+    positions: list[str] | None,
+    service: str | None,
+    error: str | None,
+    key: str | None,
+    message_type: str | None,
+    since: str | None,
+    until: str | None,
+) -> "Selection":
+    from ops.deadletters.selection import selection
+
+    return selection(
+        positions or (), service=service, error=error, key=key, message_type=message_type, since=since, until=until,
+        now=_now(),
+    )  # fmt: skip
+
+
+def _chosen(wanted: "Selection", verb: str) -> "Selection":
+    from ops.deadletters.selection import Selection
+
+    if wanted == Selection():
+        raise OperatorError(f"say which are to be {verb}: positions, or --service, --error, --key, --type, --since")
+    return wanted
+
+
+def _so_far(sent: "Sent") -> Callable[[], str]:
+    return lambda: f"{sent.acknowledged:,} were sent; the same command goes on with the others"
+
+
+def _told(made: "Plan", sent: "Sent", verb: str, *, done: bool, as_json: bool) -> None:
+    from ops.deadletters.view import print_plan
+
+    out = console()
+    if as_json:
+        print_json({**made.row, "done": done, "sent": sent.acknowledged, "gone": sent.gone})
+    else:
+        print_plan(made, out, verb=verb)
+    if sent.gone:
+        out.print(f"{sent.gone:,} were gone before they could be sent: their 14 days are over")
+    if not made.taken:
+        out.print(f"there is nothing to {verb}")
+    elif done:
+        out.print(f"{sent.acknowledged:,} sent; `lesson-progress dead-letters list` says what becomes of them")
+    else:
+        out.print("nothing was sent; repeat with --yes to do it")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""Dead letters, operated: found, shown, sent again, put away."""

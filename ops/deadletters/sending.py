@@ -1,0 +1,135 @@
+"""Sending dead letters again, and marking them as done: at a limited rate, each acknowledged before it counts."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ops.deadletters.letter import Known
+from ops.deadletters.reading import records_of
+from ops.errors import OperatorError
+from ops.target import Target
+from shared.contracts.topics import dead_letters_of, replays_of
+from shared.kafka.batches import Outgoing, Producer, Shipment
+from shared.kafka.deadletter import (
+    DISCARDED_AT,
+    ORIGINAL_OFFSET,
+    ORIGINAL_PARTITION,
+    ORIGINAL_TOPIC,
+    REASON,
+    REPLAYS,
+)
+from shared.kafka.records import Record
+
+_SLICES_A_SECOND = 10
+_SLICE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Sent:
+    """How far the sending has come; true at any moment, also when it is interrupted."""
+
+    acknowledged: int = 0
+    #: Letters that the broker's retention took away before they could be sent.
+    gone: int = 0
+
+
+async def send_again(
+    target: Target, letters: Iterable[Known], sent: Sent, report: Callable[[int], None], *, rate: float
+) -> None:
+    """Send these letters to their services' replays, at most `rate` a second, and note in `sent` what arrived.
+
+    Raises:
+        OperatorError: the broker is away, failed, or did not take one.
+    """
+    await _paced(target, _replays(target, letters, sent), rate, sent, report)
+
+
+async def mark_discarded(
+    target: Target,
+    letters: Iterable[Known],
+    sent: Sent,
+    report: Callable[[int], None],
+    *,
+    rate: float,
+    reason: str,
+    at: int,
+) -> None:
+    """Write a mark beside each of these letters, at most `rate` a second, and note in `sent` what arrived.
+
+    Raises:
+        OperatorError: the broker is away, failed, or did not take one.
+    """
+
+    async def marks() -> AsyncIterator[Outgoing]:
+        for known in letters:
+            yield mark(known, reason=reason, at=at)
+
+    await _paced(target, marks(), rate, sent, report)
+
+
+def replay(known: Known, record: Record) -> Outgoing:
+    """What is sent to a service's replays: the letter as it stands, and how often it has been replayed with this."""
+    headers = [*record.headers, (REPLAYS, str(known.replays + 1).encode())]
+    return Outgoing(replays_of(known.letter.service), record.key, record.value, headers)
+
+
+def mark(known: Known, *, reason: str, at: int) -> Outgoing:
+    """What stands beside a letter that was discarded: its position and the reason, and nothing of the letter itself."""
+    position = known.letter.position
+    texts = {
+        ORIGINAL_TOPIC: position.topic,
+        ORIGINAL_PARTITION: position.partition,
+        ORIGINAL_OFFSET: position.offset,
+        REPLAYS: known.replays,
+        REASON: reason,
+        DISCARDED_AT: at,
+    }
+    headers = [(name, str(text).encode()) for name, text in texts.items()]
+    return Outgoing(dead_letters_of(known.letter.service), None, None, headers)
+
+
+async def _replays(target: Target, letters: Iterable[Known], sent: Sent) -> AsyncIterator[Outgoing]:
+    async for known, record in records_of(target, letters):
+        if record is None:
+            sent.gone += 1
+        else:
+            yield replay(known, record)
+
+
+async def _paced(
+    target: Target, messages: AsyncIterator[Outgoing], rate: float, sent: Sent, report: Callable[[int], None]
+) -> None:
+    async with target.producer() as producer:
+        started = time.monotonic()
+        async for part in _slices(messages, max(1, int(rate / _SLICES_A_SECOND))):
+            await _send(producer, part, sent)
+            report(sent.acknowledged)
+            await asyncio.sleep(max(0.0, started + sent.acknowledged / rate - time.monotonic()))
+
+
+async def _slices(messages: AsyncIterator[Outgoing], size: int) -> AsyncIterator[list[Outgoing]]:
+    part: list[Outgoing] = []
+    room = _SLICE_BYTES
+    async for message in messages:
+        part.append(message)
+        room -= len(message.value or b"")
+        if len(part) == size or room <= 0:
+            yield part
+            part, room = [], _SLICE_BYTES
+    if part:
+        yield part
+
+
+async def _send(producer: Producer, messages: Sequence[Outgoing], sent: Sent) -> None:
+    shipment = Shipment(messages)
+    try:
+        await shipment.send(producer)
+    finally:
+        sent.acknowledged += shipment.failures.count(None)
+    for message, failure in zip(messages, shipment.failures, strict=True):
+        if failure is not None:
+            raise OperatorError(
+                f"the broker did not take a record for {message.topic} ({type(failure).__name__}); "
+                f"{sent.acknowledged} were sent: see that it is up, and run the command again, which sends the others"
+            ) from failure
