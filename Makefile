@@ -7,8 +7,6 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 REPORT ?=
 NAME ?=
-# Files and groups are begun in the order that tests/conftest.py gives them.
-LONGEST_FIRST := --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup demo test test-real test-containers parts bench endurance lint format lock clean
@@ -29,13 +27,13 @@ demo: $(INSTALLED) ## Replay one course of real learners on a system of its own 
 	lesson-progress demo $(if $(REPORT),--report $(REPORT))
 
 test: $(INSTALLED) ## Everything that runs on the embedded stack
-	pytest -q -n 3 --dist loadfile $(LONGEST_FIRST) --stack embedded -m "not real and not containers and not bench"
+	pytest -q -n 3 --stack embedded -m "not real and not containers and not bench"
 
 test-real: $(INSTALLED) ## What depends on the stack again, on Apache Kafka and the Rust database server; foreign gateways; containers
-	pytest -q -n 3 --dist loadgroup $(LONGEST_FIRST) --stack kafka -m "(stacked or real or containers) and not bench"
+	pytest -q -n 3 --stack kafka -m "(stacked or real or containers) and not bench"
 
 test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)
-	pytest -q -n 3 --dist loadgroup $(LONGEST_FIRST) -m containers
+	pytest -q -n 3 -m containers
 
 parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven) and the Rust database server (cargo)
 	$(BIN)/python -m ops.stacks.fetch

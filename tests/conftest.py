@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from ops.stacks import StackKind, missing_parts
 from tests.support.composed import missing_for_containers
+from tests.support.workers import Shares, turn_of
 
 _SERVED: defaultdict[str, set[str]] = defaultdict(set)
 #: What tests with these marks stand on.
@@ -25,18 +26,6 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-#: What takes longest is begun first where several workers share a run: folders, files, and groups by their names.
-_LONGEST_FIRST = (
-    "tests/containers/test_cluster.py",
-    "replays",
-    "tests/containers/secured",
-    "tests/containers/test_compose.py",
-    "tests/e2e",
-    "tests/containers/test_prometheus.py",
-    "tests/containers/test_bad_input.py",
-)
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stack", choices=["embedded", "kafka"], default="embedded", help="what the services stand on in these tests"
@@ -44,27 +33,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what depends on the stack; and, for runs with several workers, what one of them has to do alone.
-
-    That is a file, or a folder that is a package: its tests share a system, which ends when they have.
-    """
+    """Mark what depends on the stack."""
     if "stack_kind" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.stacked)
-    if item.get_closest_marker("xdist_group") is None:
-        package = item.getparent(pytest.Package)
-        item.add_marker(pytest.mark.xdist_group((package or item).nodeid.partition("::")[0]))
 
 
-def _begun(item: pytest.Item) -> int:
-    """The place of a test's group among those that are begun first."""
-    group = next(str(mark.args[0]) for mark in item.iter_markers("xdist_group"))
-    return _LONGEST_FIRST.index(group) if group in _LONGEST_FIRST else len(_LONGEST_FIRST)
+@pytest.hookimpl(optionalhook=True)  # without the plugin there are no workers
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., None]) -> Shares:
+    """Keep together what shares a system, and begin what takes longest first."""
+    return Shares(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # after -m has taken its choice
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what needs real parts or containers where they are missing; in CI a missing part is a failure."""
-    items.sort(key=_begun)
+    items.sort(key=lambda item: turn_of(item.nodeid))
     on_kafka = config.getoption("--stack") == "kafka"
     real = [item for item in items if item.get_closest_marker("real")]
     if (on_kafka or real) and (missing := missing_parts(StackKind.KAFKA)):

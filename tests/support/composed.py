@@ -15,13 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.stacks.ports import Ports
-
-
-def _of_this_worker(ports: range) -> range:
-    """The part of these ports that is for this worker of a run; a run has ten at most."""
-    worker, share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), len(ports) // 10
-    return ports[worker * share : (worker + 1) * share]
-
+from tests.support.workers import ports_of_this_worker
 
 ROOT = Path(__file__).parents[2]
 BASE = "docker-compose.yml"
@@ -35,7 +29,7 @@ IMAGE = f"lesson-progress:{TAG}"
 _REPLICAS = 3
 #: The ports of all projects of a run, by project and variable: what has stopped for a while keeps its own, and no other
 #: worker of the run, and no stack, may take it meanwhile.
-_PORTS = Ports({}, among=_of_this_worker(range(12_000, 20_000)))
+_PORTS = Ports({}, among=ports_of_this_worker(range(12_000, 20_000)))
 #: How much of a start's time is for waiting until all is healthy; the rest is for making containers.
 _WAITING = 0.8
 

@@ -1,0 +1,59 @@
+"""How the workers of a run share it: what uses one system stays with one worker, what takes long is begun first."""
+
+import os
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling
+
+#: Folders whose tests share a system.
+_TOGETHER = ("tests/containers/secured", "tests/contract/gateways", "tests/contract/services")
+#: What takes minutes, most of them waiting. A worker is given its next share before the last test of the one before, so
+#: that what follows the first ones is small.
+_BEGUN_FIRST = (
+    "tests/containers/test_cluster.py",
+    "tests/containers/secured",
+    "tests/e2e/test_killed_services.py",
+    "tests/containers/test_image.py",
+    "tests/contract/gateways",
+    "tests/containers/test_compose.py",
+    "tests/containers/test_prometheus.py",
+    "tests/e2e/test_replay.py",
+    "tests/e2e/test_command_line.py",
+    "tests/e2e/test_http_contracts.py",
+    "tests/e2e/test_acceptance.py",
+    "tests/e2e",
+    "tests/containers/test_bad_input.py",
+    "tests/contract/services",
+    "tests/integration",
+)
+
+
+def share_of(nodeid: str) -> str:
+    """What one worker does alone: a file of tests, or a folder of them that share a system."""
+    file = nodeid.partition("::")[0]
+    return next((folder for folder in _TOGETHER if PurePosixPath(file).is_relative_to(folder)), file)
+
+
+def turn_of(nodeid: str) -> int:
+    """When a test's share is begun; the first has the lowest number."""
+    file = PurePosixPath(nodeid.partition("::")[0])
+    return next((turn for turn, path in enumerate(_BEGUN_FIRST) if file.is_relative_to(path)), len(_BEGUN_FIRST))
+
+
+def ports_of_this_worker(ports: range) -> range:
+    """The part of these ports that is for this worker; a run has ten at most."""
+    worker, part = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")), len(ports) // 10
+    return ports[worker * part : (worker + 1) * part]
+
+
+class Shares(LoadScopeScheduling):  # type: ignore[misc] # the plugin says nothing of its types
+    """Gives each worker one share after the other, in the order in which they were collected."""
+
+    def __init__(self, config: Any, log: Callable[..., None]) -> None:
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return share_of(nodeid)
