@@ -9,7 +9,9 @@ REPORT ?=
 NAME ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup demo test test-real test-containers parts bench endurance lint format lock clean
+ROWS ?=
+SEEDS ?= 1-3
+.PHONY: help setup demo test test-real test-containers faults faults-quick parts bench endurance lint format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,6 +36,12 @@ test-real: $(INSTALLED) ## What depends on the stack again, on Apache Kafka and 
 
 test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)
 	pytest -q -n 3 -m containers
+
+faults: $(INSTALLED) ## Every fault of the reliability table, with real processes, for three seeds (ROWS=1,5-9 SEEDS=1 REPORT=FILE)
+	$(BIN)/python -m tests.faults.rows $(if $(REPORT),--report $(REPORT)) $(if $(ROWS),--rows $(ROWS)) --seeds $(SEEDS)
+
+faults-quick: $(INSTALLED) ## The faults that are quick, for one seed
+	$(BIN)/python -m tests.faults.rows --quick --seeds 1
 
 parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven) and the Rust database server (cargo)
 	$(BIN)/python -m ops.stacks.fetch

@@ -1,0 +1,109 @@
+"""Rows 8 to 10: a service loses its partitions while a write of its is on the way."""
+
+import asyncio
+import signal
+
+from shared.settings import PREFIX
+from tests.faults.proxy.mongo_wire import DURABLE
+from tests.faults.proxy.traps import REQUEST, Fate
+from tests.faults.rows.catalog import Row
+from tests.faults.rows.commits import Commits, nothing_set_back
+from tests.faults.rows.lane import SESSION_MS
+from tests.faults.rows.run import Run
+from tests.faults.rows.stages import STAGES
+
+#: `max.poll.interval.ms` of the consumers, and a little, in seconds.
+_POLL_SECONDS = 600 + 20
+#: So long, in milliseconds, that neither the look for a server nor a socket (four times as long) ends it before.
+_PATIENT_DATABASE = {f"{PREFIX}MONGO__TIMEOUT_MS": "250000"}
+
+
+async def rebalance_in_mid_handler(run: Run) -> None:
+    stage, world = run.turn(STAGES), await run.world(learners=12, lessons=2, finishers=12)
+    commits = Commits(run.broker_of(stage.service), stage.takes)
+    held = run.database_of(stage.service).hold_request(DURABLE, run.chance.choice(stage.writes))
+    await world.send()
+    await held.until_caught()
+
+    other = f"{stage.service}-2"
+    await run.lane.start(stage.service, instance=other)
+    taken_over = Commits(run.broker_of(other), stage.takes)
+    await taken_over.until()
+    held.let_pass()
+
+    await world.settled()
+    nothing_set_back(commits, taken_over)
+
+
+async def frozen_past_the_session(run: Run) -> None:
+    stage, other = run.turn(STAGES), f"{run.turn(STAGES).service}-2"
+    world = await run.world(learners=12, lessons=2, finishers=12)
+    await run.lane.start(stage.service, instance=other)
+    commits = Commits(run.broker_of(stage.service), stage.takes)
+    taken_over = Commits(run.broker_of(other), stage.takes)
+    held = run.database_of(stage.service).hold_request(DURABLE, run.chance.choice(stage.writes))
+    await world.send()
+    await held.until_caught()
+
+    run.lane.system.stack.signal(stage.service, signal.SIGSTOP)
+    try:
+        await run.lane.drained([stage.service], within=30 + SESSION_MS / 1000)
+        before = commits.count
+    finally:
+        joined = run.broker_of(stage.service).trap(REQUEST, "JoinGroup", then=Fate.PASSED)
+        run.lane.system.stack.signal(stage.service, signal.SIGCONT)
+    await asyncio.sleep(run.chance.uniform(0, 1))
+    held.let_pass()
+
+    await joined.until_caught()
+    await world.settled()
+    assert all(commit.refused for commit in commits.since(before)), "a commit of before the freeze was accepted"
+    nothing_set_back(commits, taken_over)
+
+
+async def longer_than_the_poll_interval(run: Run) -> None:
+    stage, world = run.turn(STAGES), await run.world()
+    await run.restart(stage.service, _PATIENT_DATABASE)
+    broker = run.broker_of(stage.service)
+    left = broker.trap(REQUEST, "LeaveGroup", then=Fate.PASSED, times=None)
+    joined = broker.trap(REQUEST, "JoinGroup", then=Fate.PASSED, times=None)
+    held = run.database_of(stage.service).hold_answer(DURABLE, run.chance.choice(stage.writes))
+    await world.send()
+    await held.until_caught()
+
+    await left.until_caught(within=_POLL_SECONDS)
+    before = len(joined.caught)
+    held.let_pass()
+
+    await joined.until_caught(before + 1, within=60)
+    await world.settled()
+
+
+ROWS = (
+    Row(
+        8,
+        "rebalance in mid-handler",
+        "a write is held, a second instance joins, takes partitions over and commits; then the write arrives; the "
+        "seeds take the three services in turn",
+        "the late write does nothing, and no late commit sets back what the other committed",
+        rebalance_in_mid_handler,
+    ),
+    Row(
+        9,
+        "frozen past the session time-out, then thawed",
+        "a write is held, the service frozen (SIGSTOP) until a second instance has taken over and finished everything; "
+        "it is thawed, and the write arrives; the session time-out is 4 s",
+        "the late write does nothing, every late commit is refused, and the service joins again",
+        frozen_past_the_session,
+    ),
+    Row(
+        10,
+        "handler longer than the poll interval",
+        "the answer to a write is held for more than the 10 minutes of the poll interval, with a database time-out "
+        "that outlasts it",
+        "the service leaves the group, and joins again when the answer has come",
+        longer_than_the_poll_interval,
+        quick=False,
+        waits=True,
+    ),
+)

@@ -1,0 +1,82 @@
+"""Lanes side by side: ordinary ones share the rows, those that wait have a few lanes of their own."""
+
+import asyncio
+import signal
+import sys
+from asyncio import subprocess
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tests.faults.rows.verdicts import Result, Task, Verdict
+
+_LAST_SECONDS = 60.0
+_LINE_BYTES = 1024 * 1024
+
+
+class Pool:
+    """Runs tasks on lanes, and tells what begins and what became of each."""
+
+    def __init__(self, failures: Path, *, begun: Callable[[Task], None], ended: Callable[[Result], None]) -> None:
+        self._failures = failures
+        self._begun = begun
+        self._ended = ended
+
+    async def run(self, groups: Sequence[tuple[Sequence[Task], int]]) -> None:
+        """Run groups of tasks at the same time, each group on so many lanes of its own."""
+        async with asyncio.TaskGroup() as lanes:
+            for tasks, count in groups:
+                waiting = deque(tasks)
+                for _ in range(min(count, len(waiting))):
+                    lanes.create_task(self._lane(waiting))
+
+    async def _lane(self, waiting: deque[Task]) -> None:
+        """One process after the other (more than one only where one ends early) until nothing waits."""
+        while waiting:
+            process = await subprocess.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.faults.rows.worker",
+                str(self._failures),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                limit=_LINE_BYTES,
+                start_new_session=True,  # Ctrl-C reaches it through us alone
+            )
+            try:
+                await self._feed(process, waiting)
+            finally:
+                await _ended(process)
+
+    async def _feed(self, process: subprocess.Process, waiting: deque[Task]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        while waiting:
+            task = waiting.popleft()
+            self._begun(task)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                process.stdin.write(task.line())
+                await process.stdin.drain()
+            line = await process.stdout.readline()
+            if not line:
+                code = await process.wait()
+                self._ended(Result(task.row, task.seed, Verdict.FAILED, 0.0, f"its lane ended by itself ({code})"))
+                return
+            self._ended(Result.read(line))
+        process.stdin.close()
+        await process.wait()
+
+
+async def _ended(process: subprocess.Process) -> None:
+    """Let a lane end its stack, also when this process is to end."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_LAST_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,34 @@
+"""The three services as stages: what each takes, writes and publishes."""
+
+from dataclasses import dataclass
+
+from shared.contracts import topics
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One service, by what it does with a record."""
+
+    service: str
+    #: The topic it takes records from.
+    takes: str
+    #: The collections that it writes on the way, in order.
+    writes: tuple[str, ...]
+    #: The topics that it publishes to before it commits.
+    publishes: tuple[str, ...]
+
+
+PROGRESS = Stage("progress", topics.PROGRESS_COMMANDS, ("lessonProgress",), (topics.LESSON_COMPLETED,))
+RECALCULATOR = Stage(
+    "recalculator",
+    topics.LESSON_COMPLETED,
+    ("enrollments",),
+    (topics.ENROLLMENT_PROGRESSED, topics.COURSE_COMPLETED),
+)
+CERTIFICATES = Stage(
+    "certificates",
+    topics.COURSE_COMPLETED,
+    ("notifications", "certificates", "fs.chunks", "fs.files"),
+    (topics.CERTIFICATE_ISSUED, topics.NOTIFICATION_CREATED),
+)
+STAGES = (PROGRESS, RECALCULATOR, CERTIFICATES)

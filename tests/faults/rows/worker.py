@@ -1,0 +1,91 @@
+"""One lane as a process: takes rows from its input, line by line, and says on its output what became of each.
+
+A lane on which a row failed is not used again: the next row finds a new stack. When there is nothing more to do the
+checker looks at everything that the lane's rows have left behind.
+"""
+
+import asyncio
+import signal
+import sys
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvloop
+
+from tests.faults.rows.catalog import Row
+from tests.faults.rows.evidence import keep
+from tests.faults.rows.lane import Lane
+from tests.faults.rows.run import Run
+from tests.faults.rows.table import ROWS
+from tests.faults.rows.verdicts import Result, Task, Verdict
+
+#: How long a row may take before it counts as hung; one that waits has longer (s).
+_PATIENCE, _LONG_PATIENCE = 420.0, 1_500.0
+
+
+async def work(failures: Path) -> None:
+    """Run what comes in until the input ends."""
+    lines = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with AsyncExitStack() as stacks:
+        lane: Lane | None = None
+        while line := await lines.readline():
+            task = Task.read(line.decode())
+            if lane is None:
+                lane = await stacks.enter_async_context(Lane.started())
+            result = await _run(lane, task, failures)
+            _tell(result)
+            if result.verdict is Verdict.FAILED:
+                await stacks.aclose()
+                lane = None
+
+
+async def _run(lane: Lane, task: Task, failures: Path) -> Result:
+    [row] = [row for row in ROWS if row.number == task.row]
+    began = time.monotonic()
+    lane.record.note(f"row {task.row}, seed {task.seed}")
+    try:
+        async with asyncio.timeout(_LONG_PATIENCE if row.waits else _PATIENCE), lane.system.stack.watched():
+            await _produce(row, Run(lane, task.row, task.seed, task.quick))
+            await lane.heal()
+    except Exception as failure:  # noqa: BLE001 - whatever it was, it is the row's verdict
+        seconds = time.monotonic() - began
+        folder = failures / f"row-{task.row}-seed-{task.seed}"
+        await keep(lane, folder, failure)
+        return Result(task.row, task.seed, Verdict.FAILED, seconds, _sentence(failure), str(folder))
+    seconds = time.monotonic() - began
+    lane.record.lines.clear()
+    return Result(task.row, task.seed, Verdict.PASSED, seconds)
+
+
+async def _produce(row: Row, run: Run) -> None:
+    assert row.fault is not None, f"row {row.number} cannot be made here"
+    await row.fault(run)
+
+
+def _sentence(failure: Exception) -> str:
+    said = str(failure).strip() or type(failure).__name__
+    return said.splitlines()[0][:300]
+
+
+def _tell(result: Result) -> None:
+    sys.stdout.buffer.write(result.line())
+    sys.stdout.buffer.flush()
+
+
+async def _main(failures: Path) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await work(failures)
+
+
+if __name__ == "__main__":
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_main(Path(sys.argv[1])))
+    except asyncio.CancelledError:
+        sys.exit(130)

@@ -1,0 +1,48 @@
+"""The rows of the fault suite: each stands once, and is made or says why not."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.faults.rows.__main__ import _numbers, main
+from tests.faults.rows.report import as_json
+from tests.faults.rows.table import ROWS
+from tests.faults.rows.verdicts import Result, Task, Verdict
+
+
+def test_no_row_stands_twice() -> None:
+    assert [number for number, count in Counter(row.number for row in ROWS).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.number))
+def test_a_row_is_made_or_says_why_it_cannot_be(row: object) -> None:
+    assert (row.fault is None) == bool(row.excuse)  # type: ignore[attr-defined]
+    assert row.fault is None or (row.made and row.asserted)  # type: ignore[attr-defined]
+
+
+def test_rows_are_named_by_numbers_and_ranges() -> None:
+    assert _numbers("1,5-7,6") == [1, 5, 6, 7]
+
+
+@pytest.mark.parametrize("text", ["", "a", "1-", "1,,2"])
+def test_what_names_no_rows_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--rows", text])
+    assert "is no list of numbers" in capsys.readouterr().err
+
+
+def test_a_task_and_its_result_survive_the_way_to_a_lane_and_back() -> None:
+    task, result = Task(3, 1, quick=True), Result(3, 1, Verdict.FAILED, 1.5, "a\nb", "folder")
+
+    assert Task.read(task.line().decode()) == task
+    assert Result.read(result.line()) == result
+
+
+def test_a_report_says_what_became_of_each_run_and_on_what() -> None:
+    results = {(ROWS[0].number, 1): Result(ROWS[0].number, 1, Verdict.FAILED, 1.25, "lost")}
+
+    found = json.loads(json.dumps(as_json(ROWS[:1], [1, 2], results, seconds=2, quick=False)))
+
+    assert found["rows"][0]["runs"] == [{"seed": 1, "verdict": "failed", "seconds": 1.2, "what": "lost"}]
+    assert found["machine"]["processors"]
