@@ -32,10 +32,10 @@ test: $(INSTALLED) ## Everything that runs on the embedded stack
 	pytest -q -n 3 --stack embedded -m "not real and not containers and not bench"
 
 test-real: $(INSTALLED) ## What depends on the stack again, on Apache Kafka and the Rust database server; foreign gateways; containers
-	pytest -q -n 3 --stack kafka -m "(stacked or real or containers) and not bench"
+	pytest -q -n 2 --stack kafka -m "(stacked or real or containers) and not bench"
 
 test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)
-	pytest -q -n 3 -m containers
+	pytest -q -n 2 -m containers
 
 faults: $(INSTALLED) ## Every fault of the reliability table, with real processes, for three seeds (ROWS=1,5-9 SEEDS=1 REPORT=FILE)
 	$(BIN)/python -m tests.faults.rows $(if $(REPORT),--report $(REPORT)) $(if $(ROWS),--rows $(ROWS)) --seeds $(SEEDS)
