@@ -10,7 +10,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from ops.commands import deadletters, identity, importing, learning, repair, replaying, rewinding, system, topics
+from ops.commands import (
+    deadletters,
+    identity,
+    importing,
+    learning,
+    repair,
+    replaying,
+    rewinding,
+    system,
+    topics,
+    verifying,
+)
 from ops.errors import OperatorError
 from ops.failures import sentence_of
 
@@ -30,6 +41,7 @@ app.command("identity")(identity.identity)
 app.command("recalculate")(repair.recalculate)
 app.command("audit")(repair.audit)
 app.command("rewind")(rewinding.rewind)
+app.command("verify")(verifying.verify)
 app.add_typer(topics.topics, name="topics")
 app.add_typer(deadletters.dead_letters, name="dead-letters")
 app.add_typer(repair.certificates, name="certificates")

@@ -13,6 +13,7 @@ from shared import problems
 from shared.clock import Clock
 from shared.errors import Fatal, Transient
 from shared.identity import TokenVerifier
+from shared.identity.key_memory import Recalled
 from shared.identity.key_sources import FileSource, HttpSource, KeySetSource
 from shared.identity.signing_keys import KeySet
 from shared.kafka.assembly import KafkaSide
@@ -28,14 +29,15 @@ _DATABASE_SECONDS = 10.0
 class Resources:
     """The database and the keys of one service; opened when it starts, closed when it ends."""
 
-    def __init__(self, service: str, settings: ServiceSettings, clock: Clock) -> None:
+    def __init__(self, service: str, settings: ServiceSettings, clock: Clock, *, read_only: bool = False) -> None:
         self.version = version("lesson-progress")
         self._client = connect(settings.mongo, service=service)
         self.db = database(self._client, settings.mongo)
         auth = settings.auth
+        memory = MongoKeyMemory(self.db, f"{service}SigningKeys")
         self._keys = KeySet(
             _source(auth.jwks),
-            MongoKeyMemory(self.db, f"{service}SigningKeys"),
+            Recalled(memory) if read_only else memory,
             clock=clock,
             refresh_seconds=auth.refresh_seconds,
         )
@@ -49,10 +51,11 @@ class Resources:
         )
 
     @asynccontextmanager
-    async def database(self, prepare: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """The database, answering and with its indexes; closed last of all."""
+    async def database(self, prepare: Callable[[], Awaitable[None]] | None = None) -> AsyncIterator[None]:
+        """The database, answering and with its indexes; closed last of all. Nothing is prepared by who only reads."""
         await ping(self.db)
-        await prepare()
+        if prepare is not None:
+            await prepare()
         try:
             yield
         finally:

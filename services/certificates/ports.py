@@ -104,6 +104,34 @@ class Store(CertificateStore, NotificationStore, Protocol):
     """The whole database side."""
 
 
+class CertificateRecords(NotificationStore, Protocol):
+    """What a check of certificates reads. Every method raises Transient when the database does not answer."""
+
+    async def completed(self, enrollment_ids: Collection[str]) -> Mapping[str, Enrollment]:
+        """Those of the enrollments that exist and have `completedAt`, by id."""
+
+    async def existing(self, enrollment_ids: Collection[str]) -> Collection[str]:
+        """Those of the enrollments that exist."""
+
+    async def completed_by(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Enrollment]]:
+        """What these learners have completed, by user id; who is not enrolled anywhere is not in the answer."""
+
+    async def every_certificate(self, enrollment_ids: Collection[str]) -> Mapping[str, Sequence[Certificate]]:
+        """All the certificates of each enrollment: one, unless something is wrong."""
+
+    async def certificates_by_id(self, certificate_ids: Collection[str]) -> Mapping[str, Certificate]:
+        """The certificates that exist, by their own ids."""
+
+    async def certificates_after(self, certificate_id: str | None, limit: int) -> Sequence[Certificate]:
+        """The next certificates in the order of their ids, from the first on for None; fewer than `limit`: the last."""
+
+    async def told_after(self, notification_id: str | None, limit: int) -> Sequence[Notification]:
+        """The next notifications in the order of their ids, likewise."""
+
+    async def whole_files(self, file_ids: Collection[str]) -> Collection[str]:
+        """Those of the files that are there with all their parts."""
+
+
 class Typesetter(Protocol):
     """Makes pages."""
 

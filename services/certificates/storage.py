@@ -1,6 +1,7 @@
 """The Mongo side of certificates' ports: one certificate an enrollment, its PDF in GridFS, what learners were told."""
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -193,6 +194,47 @@ class MongoStore:
         """The notifications that are stored, by id."""
         found = await self._batches.find(_NOTIFICATIONS, "_id", notification_ids)
         return {document["_id"]: _notification(document) for document in found}
+
+    async def existing(self, enrollment_ids: Collection[str]) -> Collection[str]:
+        """Those of the enrollments that exist."""
+        return {d["_id"] for d in await self._batches.find("enrollments", "_id", enrollment_ids, ("_id",))}
+
+    async def completed_by(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Enrollment]]:
+        """What these learners have completed, by user id; who is not enrolled anywhere is not in the answer."""
+        found: defaultdict[str, list[Enrollment]] = defaultdict(list)
+        fields = ("userId", "courseId", "completedAt")
+        for d in await self._batches.find("enrollments", "userId", user_ids, fields):
+            theirs = found[d["userId"]]
+            if d.get("completedAt") is not None:
+                theirs.append(Enrollment(d["_id"], d["userId"], d["courseId"], int(d["completedAt"])))
+        return found
+
+    async def every_certificate(self, enrollment_ids: Collection[str]) -> Mapping[str, Sequence[Certificate]]:
+        """All the certificates of each enrollment: one, unless something is wrong."""
+        found: defaultdict[str, list[Certificate]] = defaultdict(list)
+        for d in await self._batches.find(_CERTIFICATES, "enrollmentId", enrollment_ids):
+            found[d["enrollmentId"]].append(_certificate(d))
+        return found
+
+    async def certificates_by_id(self, certificate_ids: Collection[str]) -> Mapping[str, Certificate]:
+        """The certificates that exist, by their own ids."""
+        return {d["_id"]: _certificate(d) for d in await self._batches.find(_CERTIFICATES, "_id", certificate_ids)}
+
+    async def certificates_after(self, certificate_id: str | None, limit: int) -> Sequence[Certificate]:
+        """The next certificates in the order of their ids; fewer than `limit` are the last."""
+        return [_certificate(d) for d in await self._batches.page(_CERTIFICATES, certificate_id, limit)]
+
+    async def told_after(self, notification_id: str | None, limit: int) -> Sequence[Notification]:
+        """The next notifications in the order of their ids; fewer than `limit` are the last."""
+        return [_notification(d) for d in await self._batches.page(_NOTIFICATIONS, notification_id, limit)]
+
+    async def whole_files(self, file_ids: Collection[str]) -> Collection[str]:
+        """Those of the files that are there with all their chunks; their bytes stay where they are."""
+        files = await self._batches.find("fs.files", "_id", file_ids, ("length", "chunkSize"))
+        chunks = Counter(
+            d["files_id"] for d in await self._batches.find("fs.chunks", "files_id", file_ids, ("files_id",))
+        )
+        return {d["_id"] for d in files if chunks[d["_id"]] == -(-d["length"] // d["chunkSize"])}
 
     async def next_email(self, at: int, until: int) -> tuple[Notification, str | None] | None:
         """Take one due e-mail by a conditional update, so that replicas share them."""

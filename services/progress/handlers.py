@@ -1,9 +1,11 @@
 """Progress' use cases, one function each, over ports."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from services.progress.domain import Command, Completion, CourseProgress, Enrollment, Lesson, Recorded, complete
-from services.progress.ports import LearnerInCourse, ProgressStore
+from services.progress.ports import LearnerInCourse, ProgressRecords, ProgressStore
+from shared.contracts.ids import progress_id
 from shared.contracts.rejections import Rejection
 
 
@@ -33,6 +35,36 @@ async def mark_complete(commands: Sequence[Command], store: ProgressStore) -> li
 async def course_progress(user_id: str, course_id: str, store: ProgressStore) -> CourseProgress | None:
     """What this learner has done in this course, from the facts; None when not enrolled or unknown."""
     return await store.course_progress(LearnerInCourse(user_id, course_id))
+
+
+class Examined(NamedTuple):
+    """A command of some time ago: what would be decided now, and the record that is there."""
+
+    decision: Completion | Rejection
+    stored: Completion | None
+    lesson: Lesson | None
+    #: When the learner enrolled (epoch ms); 0 without an enrollment.
+    enrolled_at: int
+
+
+async def examine(commands: Sequence[Command], store: ProgressRecords) -> list[Examined]:
+    """Decide a batch of commands once more, as `mark_complete` does, and change nothing."""
+    lessons = await store.lessons({command.lesson_id for command in commands})
+    enrollments = await store.enrollments(_learners(commands, lessons))
+    stored = await store.recorded({progress_id(command.user_id, command.lesson_id) for command in commands})
+    examined = []
+    for command in commands:
+        lesson = lessons.get(command.lesson_id)
+        enrollment = enrollments.get(LearnerInCourse(command.user_id, lesson.course_id or "")) if lesson else None
+        examined.append(
+            Examined(
+                _decide(command, lessons, enrollments),
+                stored.get(progress_id(command.user_id, command.lesson_id)),
+                lesson,
+                enrollment.enrolled_at if enrollment is not None else 0,
+            )
+        )
+    return examined
 
 
 def _learners(commands: Sequence[Command], lessons: Mapping[str, Lesson]) -> set[LearnerInCourse]:

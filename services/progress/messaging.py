@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from services.progress.domain import Command, Completion, Recorded
-from services.progress.handlers import mark_complete
+from services.progress.handlers import Examined, examine, mark_complete
 from services.progress.metrics import ProgressMetrics
-from services.progress.ports import ProgressStore
+from services.progress.ports import ProgressRecords, ProgressStore
 from shared.clock import Clock
 from shared.contracts.gateways import LessonComplete
 from shared.contracts.ids import deterministic_id
@@ -14,6 +14,7 @@ from shared.contracts.progress import LessonCompleted, LessonMarked
 from shared.contracts.rejections import Rejection
 from shared.contracts.topics import LESSON_COMPLETED
 from shared.kafka.records import Accepts, Event, Outcome, Received, rejected
+from shared.verification import Fate, Unjudged, Verdict
 
 #: Topic, partition and offset of a record.
 Position: TypeAlias = tuple[str, int, int]
@@ -133,3 +134,23 @@ def lesson_completed(completion: Completion) -> Event:
     )
     event_id = deterministic_id(LessonCompleted.TYPE, completion.progress_id)
     return Event(LESSON_COMPLETED, completion.enrollment_id, message, event_id, completion.completed_at)
+
+
+async def verdicts(batch: Sequence[Received[LessonComplete]], store: ProgressRecords) -> list[Verdict]:
+    """What must have become of these commands, as far as what is stored now can say; nothing is changed."""
+    examined = await examine([_command(received) for received in batch], store)
+    return [_verdict(received, one) for received, one in zip(batch, examined, strict=True)]
+
+
+def _verdict(received: Received[LessonComplete], examined: Examined) -> Verdict:
+    stored, decision = examined.stored, examined.decision
+    course_id = examined.lesson.course_id if examined.lesson is not None else None
+    if stored is not None:
+        place = stored.progress_id, stored.enrollment_id, stored.course_id
+        return Verdict(Fate.RECORDED, "recorded", *place, stored.completed_at)
+    if isinstance(decision, Rejection):
+        return Verdict(Fate.REJECTED, decision.outcome, course_id=course_id)
+    place = decision.progress_id, decision.enrollment_id, decision.course_id
+    if examined.enrolled_at > received.at:
+        return Verdict(Fate.UNDECIDABLE, Unjudged.ENROLLED_SINCE, *place)
+    return Verdict(Fate.MISSING, "recorded", *place)

@@ -82,6 +82,19 @@ class MongoProgressStore:
         recorded.update((d["_id"], Recorded(_completion(d), already=True)) for d in stored)
         return recorded
 
+    async def recorded(self, progress_ids: Collection[str]) -> Mapping[str, Completion]:
+        """Those of these records that exist, by id."""
+        return {d["_id"]: _completion(d) for d in await self._batches.find(_RECORDS, "_id", progress_ids)}
+
+    async def recorded_after(self, progress_id: str | None, limit: int) -> Sequence[Completion]:
+        """The next records in the order of their ids; fewer than `limit` are the last."""
+        return [_completion(d) for d in await self._batches.page(_RECORDS, progress_id, limit)]
+
+    async def record_count(self) -> int:
+        """About how many records there are."""
+        with translated():
+            return int(await self._records.estimated_document_count())
+
     async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
         """What this learner has done in this course, from the facts; learners who ask at once are read at once."""
         return await self._progress.get(learner)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from shared.contracts.percentage import is_done, progress_percent
 from shared.contracts.rejections import Rejection
 from shared.errors import Permanent
+from shared.verification import Defect, Unjudged
 
 ENROLLMENT_NOT_FOUND = Rejection(404, "Enrollment not found", "enrollment_not_found")
 
@@ -153,3 +154,46 @@ class Difference:
     kind: Drift
     stored: Progress
     expected: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class CourseChange:
+    """The latest change of a course: its record time, epoch ms, and whether enrollments still wait for it."""
+
+    requested_at: int
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An enrollment as it is stored, and what is wrong with it by its facts."""
+
+    enrollment: Enrollment
+    flaws: Collection[Defect | Unjudged] = ()
+    #: A change of its course is still on its way to it.
+    changing: bool = False
+
+
+def examined(
+    enrollment: Enrollment, lesson_ids: Collection[str], facts: Iterable[Fact], change: CourseChange | None
+) -> Examined:
+    """Compare an enrollment with its facts, its moment of completion included.
+
+    That moment is the one which a first recalculation would set now, or the course's change; where the course was
+    changed since, the lessons that counted then are not known any more. Source: contracts, "The rule".
+    """
+    facts = list(facts)
+    changing = change is not None and change.open
+    flaws: list[Defect | Unjudged] = []
+    now = Recalculated(enrollment, recalculate(enrollment, lesson_ids, facts))
+    stored, expected = enrollment.progress, now.after.progress
+    if now.drifted:
+        moment_alone = replace(expected, completed_at=stored.completed_at) == stored
+        flaws.append(Defect.WRONG_COMPLETED_AT if moment_alone else Defect.WRONG_PERCENTAGE)
+    if stored.completed_at is not None:
+        afresh = recalculate(replace(enrollment, progress=replace(stored, completed_at=None)), lesson_ids, facts)
+        known = {afresh.progress.completed_at, change.requested_at if change is not None else None}
+        if stored.completed_at not in known:
+            since = change is not None and change.requested_at >= stored.completed_at
+            flaws.append(Unjudged.COURSE_CHANGED_SINCE if since else Defect.WRONG_COMPLETED_AT)
+    return Examined(enrollment, flaws, changing)

@@ -6,9 +6,11 @@ from services.recalculator.domain import (
     Difference,
     Drift,
     Enrollment,
+    Examined,
     Recalculated,
     Sweep,
     countable,
+    examined,
     recalculate,
 )
 from services.recalculator.ports import Publish, RecalculatorStore
@@ -162,3 +164,18 @@ async def _settled(
     again = (await store.enrollments(list(suspects))).values()
     unmoved = [enrollment for enrollment in again if enrollment == suspects[enrollment.enrollment_id]]
     return await audit_page(unmoved, store, certificates=certificates)
+
+
+async def examine(enrollments: Collection[Enrollment], store: RecalculatorStore) -> list[Examined]:
+    """Compare enrollments with their facts, in a fixed number of round trips; nothing is changed."""
+    if not enrollments:
+        return []
+    courses = {e.course_id for e in enrollments}
+    counted = countable(await store.lessons(courses))
+    facts = await store.facts({e.user_id for e in enrollments}, frozenset[str]().union(*counted.values()))
+    changes = await store.changes(courses)
+    none = frozenset[str]()
+    return [
+        examined(e, counted.get(e.course_id, none), facts.get(e.user_id, ()), changes.get(e.course_id))
+        for e in enrollments
+    ]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from services.recalculator.domain import Enrollment, Fact, Lesson, Recalculated, Sweep
+from services.recalculator.domain import CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
 
 #: Publishes the states of these enrollments and returns when the broker has acknowledged all of them; else Transient.
 Publish: TypeAlias = Callable[[Collection[Recalculated]], Awaitable[None]]
@@ -56,3 +56,9 @@ class RecalculatorStore(Protocol):
 
     async def certified(self, enrollment_ids: Collection[str]) -> Collection[str]:
         """Those of these enrollments that have a certificate, in whatever state."""
+
+    async def changes(self, course_ids: Collection[str]) -> Mapping[str, CourseChange]:
+        """The latest change of each of these courses that was ever announced, by course id."""
+
+    async def latest_change(self) -> int:
+        """When any course was changed last (epoch ms); 0 before the first change."""

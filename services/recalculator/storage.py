@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
-from pymongo import ASCENDING, IndexModel, UpdateMany, UpdateOne
+from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
 
-from services.recalculator.domain import Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
+from services.recalculator.domain import CourseChange, Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
 from shared.mongo.batches import Batches, Document
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
@@ -149,6 +149,17 @@ class MongoRecalculatorStore:
         """Those of these enrollments that have a certificate, in whatever state."""
         found = await self._batches.find("certificates", "enrollmentId", enrollment_ids, ("enrollmentId",))
         return {d["enrollmentId"] for d in found}
+
+    async def changes(self, course_ids: Collection[str]) -> Mapping[str, CourseChange]:
+        """The latest change of each of these courses that was ever announced, by course id."""
+        found = await self._batches.find(_SWEEPS, "_id", course_ids, ("requestedAt", "finishedAt"))
+        return {d["_id"]: CourseChange(d["requestedAt"], d.get("finishedAt") is None) for d in found}
+
+    async def latest_change(self) -> int:
+        """When any course was changed last (epoch ms); 0 before the first change."""
+        with translated():
+            latest = await self._sweeps.find({}, {"requestedAt": 1}).sort("requestedAt", DESCENDING).limit(1).to_list(1)
+        return int(latest[0]["requestedAt"]) if latest else 0
 
 
 def _readable(documents: Iterable[Document]) -> Iterator[Document]:

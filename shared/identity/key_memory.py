@@ -40,6 +40,24 @@ class KeyMemory(Protocol):
         """
 
 
+class Recalled:
+    """Another memory, only read: for who judges what a service did, and must leave no trace of it."""
+
+    def __init__(self, memory: KeyMemory) -> None:
+        self._memory = memory
+
+    async def load(self) -> Collection[RememberedKey]:
+        """Everything remembered.
+
+        Raises:
+            Transient: the store does not answer.
+        """
+        return await self._memory.load()
+
+    async def save(self, changed: Collection[RememberedKey], forgotten: Collection[SigningKey]) -> None:
+        """Keep nothing."""
+
+
 def settle(
     published: Collection[SigningKey], *memories: Mapping[SigningKey, int | None], now_ms: int
 ) -> dict[SigningKey, int | None]:

@@ -15,6 +15,7 @@ ORIGINAL_TIMESTAMP = "x-dead-letter-timestamp"
 #: How often the record has been replayed; believed on a service's replays alone.
 REPLAYS = "x-dead-letter-replays"
 VALUE_SHA256 = "x-dead-letter-value-sha256"
+VALUE_BYTES = "x-dead-letter-value-bytes"
 #: The last header of an operator's mark, and of nothing else: a service appends its own behind whatever a sender wrote.
 DISCARDED_AT = "x-dead-letter-discarded-at"
 REASON = "x-dead-letter-reason"
@@ -54,7 +55,7 @@ def _digest(value: bytes | None) -> list[Header]:
         return []
     return [
         (VALUE_SHA256, hashlib.sha256(value).hexdigest().encode()),
-        ("x-dead-letter-value-bytes", str(len(value)).encode()),
+        (VALUE_BYTES, str(len(value)).encode()),
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from pymongo import UpdateMany, UpdateOne
+from pymongo import ASCENDING, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from shared.mongo.client import DUPLICATE_KEY, Database, translated
@@ -50,6 +50,20 @@ class Batches:
         query = {field: {"$in": chunk}, **(where or {})}
         cursor = self._db[collection].find(query, dict.fromkeys(fields, 1) or None, batch_size=10_000)
         documents: list[Document] = await cursor.to_list(None)
+        return documents
+
+    async def page(
+        self, collection: str, after: object | None, limit: int, fields: Sequence[str] = ()
+    ) -> list[Document]:
+        """The next documents in the order of their ids, from the first on for None; fewer than `limit` are the last.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        query = {} if after is None else {"_id": {"$gt": after}}
+        with translated():
+            cursor = self._db[collection].find(query, dict.fromkeys(fields, 1) or None, batch_size=limit)
+            documents: list[Document] = await cursor.sort("_id", ASCENDING).limit(limit).to_list(None)
         return documents
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> list[Document]:

@@ -328,6 +328,19 @@ class FakeProgressStore:
             raise Transient("the answer was lost")
         return recorded
 
+    async def recorded(self, progress_ids: Collection[str]) -> Mapping[str, Completion]:
+        await self._answer("recorded")
+        return {fact.progress_id: fact for fact in self.facts.values() if fact.progress_id in progress_ids}
+
+    async def recorded_after(self, progress_id: str | None, limit: int) -> Sequence[Completion]:
+        await self._answer("recorded_after")
+        stored = sorted(self.facts.values())
+        return [fact for fact in stored if progress_id is None or fact.progress_id > progress_id][:limit]
+
+    async def record_count(self) -> int:
+        await self._answer("record_count")
+        return len(self.facts)
+
     async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
         await self._answer("course_progress")
         enrollment = self.enrolled.get(learner)

@@ -1,5 +1,6 @@
 """Certificates' outside in memory: the store, the typesetter, the mail server; the same suite proves the real store."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -53,6 +54,8 @@ class FakeCertificateStore:
     meanwhile: Callable[[str], None] = lambda _call: None
     #: Names of the methods that were called, in order.
     calls: list[str] = field(default_factory=list)
+    #: Certificates of enrollments that have one already: what a missing unique index lets in.
+    doubles: list[Certificate] = field(default_factory=list)
 
     async def user(self, user_id: str, name: str, *, email: str | None = None) -> None:
         self.users[user_id] = (name, email)
@@ -149,6 +152,46 @@ class FakeCertificateStore:
     async def told(self, notification_ids: Collection[str]) -> Mapping[str, Notification]:
         await self._begin("told")
         return {key: self.notifications[key] for key in notification_ids if key in self.notifications}
+
+    async def existing(self, enrollment_ids: Collection[str]) -> Collection[str]:
+        await self._begin("existing")
+        return {key for key in enrollment_ids if key in self.enrolled}
+
+    async def completed_by(self, user_ids: Collection[str]) -> Mapping[str, Sequence[Enrollment]]:
+        await self._begin("completed_by")
+        found: defaultdict[str, list[Enrollment]] = defaultdict(list)
+        for key, (user_id, course_id, at) in self.enrolled.items():
+            if user_id in user_ids:
+                theirs = found[user_id]
+                theirs += [] if at is None else [Enrollment(key, user_id, course_id, at)]
+        return found
+
+    async def every_certificate(self, enrollment_ids: Collection[str]) -> Mapping[str, Sequence[Certificate]]:
+        await self._begin("every_certificate")
+        found: defaultdict[str, list[Certificate]] = defaultdict(list)
+        for certificate in [*self.stored.values(), *self.doubles]:
+            if certificate.enrollment_id in enrollment_ids:
+                found[certificate.enrollment_id].append(certificate)
+        return found
+
+    async def certificates_by_id(self, certificate_ids: Collection[str]) -> Mapping[str, Certificate]:
+        await self._begin("certificates_by_id")
+        every = [*self.stored.values(), *self.doubles]
+        return {c.certificate_id: c for c in every if c.certificate_id in certificate_ids}
+
+    async def certificates_after(self, certificate_id: str | None, limit: int) -> Sequence[Certificate]:
+        await self._begin("certificates_after")
+        every = sorted([*self.stored.values(), *self.doubles], key=lambda c: c.certificate_id)
+        return [c for c in every if certificate_id is None or c.certificate_id > certificate_id][:limit]
+
+    async def told_after(self, notification_id: str | None, limit: int) -> Sequence[Notification]:
+        await self._begin("told_after")
+        every = sorted(self.notifications.values(), key=lambda n: n.notification_id)
+        return [n for n in every if notification_id is None or n.notification_id > notification_id][:limit]
+
+    async def whole_files(self, file_ids: Collection[str]) -> Collection[str]:
+        await self._begin("whole_files")
+        return {file_id for file_id in file_ids if file_id in self.files}
 
     async def next_email(self, at: int, until: int) -> tuple[Notification, str | None] | None:
         await self._begin("next_email")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from services.recalculator.domain import Enrollment, Fact, Lesson, Recalculated, Sweep
+from services.recalculator.domain import CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
 from shared.errors import Transient
 from tests.support.fakes import Steps
 from tests.support.issuer import DAY, NOW
@@ -146,6 +146,15 @@ class FakeRecalculatorStore:
     async def certified(self, enrollment_ids: Collection[str]) -> Collection[str]:
         await self._answer("certified")
         return self.certificates & set(enrollment_ids)
+
+    async def changes(self, course_ids: Collection[str]) -> Mapping[str, CourseChange]:
+        await self._answer("changes")
+        found = {i: self.sweeps[i] for i in course_ids if i in self.sweeps}
+        return {i: CourseChange(s.sweep.requested_at, s.finished_at is None) for i, s in found.items()}
+
+    async def latest_change(self) -> int:
+        await self._answer("latest_change")
+        return max((stored.sweep.requested_at for stored in self.sweeps.values()), default=0)
 
     async def _answer(self, call: str) -> None:
         self.calls.append(call)

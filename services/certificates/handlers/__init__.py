@@ -1,5 +1,11 @@
 """Certificates' use cases, over ports: make, withdraw, give back, hand out, and mail."""
 
+from services.certificates.handlers.examining import (
+    Holding,
+    examine,
+    strays_among_certificates,
+    strays_among_notifications,
+)
 from services.certificates.handlers.handing_out import EMAIL_LEASE_MS, download, send_due_emails
 from services.certificates.handlers.issuing import CertificateIssuer, EndsWorkers, Made, new_certificate_id
 from services.certificates.handlers.restoring import Restored, restore
@@ -10,12 +16,16 @@ __all__ = [
     "CertificateIssuer",
     "ChangedMeanwhile",
     "EndsWorkers",
+    "Holding",
     "Made",
     "Restored",
     "Revoked",
     "download",
+    "examine",
     "new_certificate_id",
     "restore",
     "revoke",
     "send_due_emails",
+    "strays_among_certificates",
+    "strays_among_notifications",
 ]

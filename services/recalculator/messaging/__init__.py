@@ -2,6 +2,7 @@
 
 from services.recalculator.messaging.events import enrollment_events
 from services.recalculator.messaging.incoming import ACCEPTS, RecalculatorMessages
+from services.recalculator.messaging.judging import verdicts
 from services.recalculator.messaging.sweeping import Sweeps
 
-__all__ = ["ACCEPTS", "RecalculatorMessages", "Sweeps", "enrollment_events"]
+__all__ = ["ACCEPTS", "RecalculatorMessages", "Sweeps", "enrollment_events", "verdicts"]

@@ -1,0 +1,56 @@
+"""The services' own judges, side by side: their admission, their decisions, their facts."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.kafka.judging import RecordJudge
+
+if TYPE_CHECKING:
+    from services.certificates.app import Judge as CertificatesJudge
+    from services.progress.app import Judge as ProgressJudge
+    from services.recalculator.app import Judge as RecalculatorJudge
+    from shared.settings import ServiceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """One for each service."""
+
+    progress: "ProgressJudge"
+    recalculator: "RecalculatorJudge"
+    certificates: "CertificatesJudge"
+
+    def records_of(self, service: str) -> RecordJudge:
+        """Who judges the records that this service reads."""
+        return self._of(service).records
+
+    async def stand(self, service: str, events: Sequence[Any]) -> list[bool]:
+        """Whether the facts of these events, which this service published, are there."""
+        return await self._of(service).stand(events)
+
+    def _of(self, service: str) -> "ProgressJudge | RecalculatorJudge | CertificatesJudge":
+        if service == "progress":
+            return self.progress
+        return self.recalculator if service == "recalculator" else self.certificates
+
+
+@asynccontextmanager
+async def build_judges(settings: "ServiceSettings") -> AsyncIterator[Judges]:
+    """Judges on the configured database, with each service's own keys.
+
+    Raises:
+        Fatal: a setting cannot be used.
+        Transient: the database, or the issuer's key set, does not answer.
+    """
+    from services.certificates.app import build_judge as certificates  # noqa: PLC0415 - drivers, when they are needed
+    from services.progress.app import build_judge as progress  # noqa: PLC0415 - the same
+    from services.recalculator.app import build_judge as recalculator  # noqa: PLC0415 - the same
+
+    async with AsyncExitStack() as opened:
+        yield Judges(
+            await opened.enter_async_context(progress(settings)),
+            await opened.enter_async_context(recalculator(settings)),
+            await opened.enter_async_context(certificates(settings)),
+        )
