@@ -9,8 +9,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: Folders whose tests share a system.
 _TOGETHER = ("tests/containers/secured", "tests/contract/gateways", "tests/contract/services")
-#: What takes minutes. The cluster, whose replicas start again all the time, goes beside what mostly waits, and what keeps
-#: both cores busy comes after it; the small ones that even things out at the end are named nowhere.
+#: What takes minutes. The cluster, whose replicas start again all the time, goes beside what mostly waits; what keeps
+#: both cores busy comes after it, and at the end small ones even things out.
 _BEGUN_FIRST = (
     "tests/containers/test_cluster.py",
     "tests/e2e/test_command_line.py",
