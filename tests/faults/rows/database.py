@@ -57,7 +57,8 @@ async def away_for_ten_minutes(run: Run) -> None:
 async def answer_lost(run: Run) -> None:
     stage, world = run.turn(STAGES), await run.world()
     collection, times = run.chance.choice(stage.writes), run.chance.randint(1, 3)
-    lost = run.database_of(stage.service).trap(ANSWER, DURABLE, collection, then=Fate.LOST, times=times)
+    fate = run.chance.choice((Fate.LOST, Fate.HALVED))
+    lost = run.database_of(stage.service).trap(ANSWER, DURABLE, collection, then=fate, times=times)
     await world.send()
 
     await lost.until_caught(times)
@@ -101,7 +102,7 @@ ROWS = (
     Row(
         13,
         "the write's answer lost",
-        f"the database writes, the answer is swallowed and the connection ends, one to three times; {_TURN}",
+        f"the database writes, the answer is swallowed or cut in half and the connection ends, one to three times; {_TURN}",
         "repeated; one effect",
         answer_lost,
     ),

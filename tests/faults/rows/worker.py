@@ -5,6 +5,7 @@ checker looks at everything that the lane's rows have left behind.
 """
 
 import asyncio
+import logging
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import uvloop
 
+from tests.faults.proxy.link import Record
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.evidence import keep
 from tests.faults.rows.lane import Lane
@@ -24,17 +26,31 @@ from tests.faults.rows.verdicts import Result, Task, Verdict
 _PATIENCE, _LONG_PATIENCE = 420.0, 1_500.0
 
 
+class _Clients(logging.Handler):
+    """What our own clients complain of during an outage belongs to the record of the links, and not on the screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.record = Record()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.record.note(f"this process: {record.getMessage()}")
+
+
 async def work(failures: Path) -> None:
     """Run what comes in until the input ends."""
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    clients = _Clients()
+    logging.basicConfig(handlers=[clients], level=logging.WARNING, force=True)
     async with AsyncExitStack() as stacks:
         lane: Lane | None = None
         while line := await lines.readline():
             task = Task.read(line.decode())
             if lane is None:
                 lane = await stacks.enter_async_context(Lane.started())
+                clients.record = lane.record
             result = await _run(lane, task, failures)
             _tell(result)
             if result.verdict is Verdict.FAILED:
