@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ops.commands import (
+    auditing,
     deadletters,
     identity,
     importing,
@@ -39,7 +40,7 @@ app.command("complete")(learning.complete)
 app.command("token")(learning.token_command)
 app.command("identity")(identity.identity)
 app.command("recalculate")(repair.recalculate)
-app.command("audit")(repair.audit)
+app.command("audit")(auditing.audit)
 app.command("rewind")(rewinding.rewind)
 app.command("verify")(verifying.verify)
 app.add_typer(topics.topics, name="topics")

@@ -24,6 +24,7 @@ from shared.settings import PREFIX, ServiceSettings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+    from services.certificates.app import Auditor as CertificateAuditor
     from services.recalculator.app import Auditor
     from shared.mongo.client import Database
 
@@ -114,6 +115,22 @@ class Target:
 
         async with AsyncExitStack() as resources:
             auditor = await _or_say(resources.enter_async_context(build_auditor(self.settings)), _NO_DATABASE)
+            with database_named():
+                yield auditor
+
+    @asynccontextmanager
+    async def certificate_auditor(self) -> AsyncIterator[CertificateAuditor]:
+        """Looks for completed enrollments that have not all they ought to have.
+
+        Raises:
+            OperatorError: the database does not answer, or fails in the block.
+        """
+        from services.certificates.app import build_auditor
+
+        pace = self.settings.recalculator
+        building = build_auditor(self.settings.mongo, page=pace.audit_page, settle_seconds=pace.audit_settle_seconds)
+        async with AsyncExitStack() as resources:
+            auditor = await _or_say(resources.enter_async_context(building), _NO_DATABASE)
             with database_named():
                 yield auditor
 

@@ -23,9 +23,9 @@ const USERS = {
     courseModules: READ,
     lessons: READ,
     lessonProgress: READ,
-    certificates: READ,
     enrollments: ["find", "update", "createIndex"],
     courseSweeps: ["find", "insert", "update"],
+    driftAudits: ["find", "insert", "update"],
     recalculatorSigningKeys: KEYS,
   },
   certificates: {

@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from services.certificates.auditing import MongoAuditStore
 from services.certificates.delivery import Mailing, send_emails
-from services.certificates.domain import Links
+from services.certificates.domain import Lack, Lacking, Links
 from services.certificates.handlers import (
     CertificateIssuer,
     Holding,
+    audit_enrollments,
     examine,
+    lacks,
     new_certificate_id,
     strays_among_certificates,
     strays_among_notifications,
@@ -21,7 +25,7 @@ from services.certificates.handlers import (
 from services.certificates.http import NotIndexed, router
 from services.certificates.messaging import ACCEPTS, CertificateMessages, in_order, verdicts
 from services.certificates.metrics import CertificateMetrics
-from services.certificates.ports import CertificateRecords, EmailSender, Store, Typesetter
+from services.certificates.ports import AuditStore, CertificateRecords, EmailSender, Store, Typesetter
 from services.certificates.render import Typesetting
 from services.certificates.settings import Settings
 from services.certificates.storage import MongoStore
@@ -30,15 +34,26 @@ from shared.contracts.certificates import CertificateIssued, CertificateRevoked,
 from shared.identity import TokenVerifier
 from shared.kafka.assembly import KafkaSide
 from shared.kafka.judging import Fact, RecordJudge
+from shared.mongo.client import connect, database, ping
 from shared.resources import Resources
 from shared.service import Service
-from shared.settings import ServiceSettings
+from shared.settings import MongoSettings, ServiceSettings
 from shared.verification import Flaw
 
 #: Completions of how long ago are looked at (ms): longer than any topic keeps what still leads to a certificate.
 _RECENT_MS = 30 * 24 * 3_600_000
 
-__all__ = ["Holding", "Judge", "Settings", "build_app", "build_judge"]
+__all__ = [
+    "Auditor",
+    "Holding",
+    "Judge",
+    "Lack",
+    "Lacking",
+    "Settings",
+    "build_app",
+    "build_auditor",
+    "build_judge",
+]
 
 
 def build_app(
@@ -199,3 +214,48 @@ async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
     resources = Resources("certificates", settings, system_clock, read_only=True)
     async with resources.database(), resources.keys():
         yield Judge(MongoStore(resources.db, settings.mongo), resources.verifier, Links(settings.public_url))
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Looks for completed enrollments that have not all they ought to have."""
+
+    store: AuditStore
+    #: Enrollments looked at in one go.
+    page: int
+    #: How long what is missing may be on its way before it is reported, in seconds.
+    settle_seconds: float
+
+    def lacks(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> AsyncIterator[Lacking]:
+        """Everything that is missing, nothing in a healthy system; `on_progress` hears how many enrollments were seen.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        settle = partial(asyncio.sleep, self.settle_seconds)
+        return lacks(self.store, page=self.page, settle=settle, on_progress=on_progress)
+
+    async def among(self, enrollment_ids: Collection[str]) -> list[Lacking]:
+        """What these have not at this moment, whether or not it is on its way.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        return await audit_enrollments((await self.store.completed(enrollment_ids)).values(), self.store)
+
+
+@asynccontextmanager
+async def build_auditor(mongo: MongoSettings, *, page: int, settle_seconds: float) -> AsyncIterator[Auditor]:
+    """An auditor on this database, which it only reads.
+
+    Raises:
+        Fatal: a setting cannot be used.
+        Transient: the database does not answer.
+    """
+    client = connect(mongo, service="audit")
+    try:
+        db = database(client, mongo)
+        await ping(db)
+        yield Auditor(MongoAuditStore(db, mongo), page, settle_seconds)
+    finally:
+        client.close()

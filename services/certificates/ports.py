@@ -100,8 +100,36 @@ class NotificationStore(Protocol):
         """Note that the e-mail was accepted `at` (epoch ms), or, with None, that it never will be."""
 
 
+class AuditStore(Protocol):
+    """What the audit reads. Every method raises Transient when the database does not answer."""
+
+    async def completed_after(self, enrollment_id: str | None, limit: int) -> Sequence[Enrollment]:
+        """The next completed enrollments in the order of their ids; from the first on for None.
+
+        Fewer than `limit` are the last ones. What cannot be read as an enrollment is passed over.
+        """
+
+    async def certificate_count(self) -> int:
+        """About how many certificates there are."""
+
+    async def completed(self, enrollment_ids: Collection[str]) -> Mapping[str, Enrollment]:
+        """Those of the enrollments that exist and have `completedAt`, by id."""
+
+    async def certificates(self, enrollment_ids: Collection[str]) -> Mapping[str, Certificate]:
+        """The certificates that exist, by enrollment id."""
+
+    async def particulars(self, enrollments: Collection[Enrollment]) -> Mapping[str, Particulars]:
+        """Names and titles as they are now, by enrollment id, for each of them."""
+
+    async def filed(self, file_ids: Collection[str]) -> Collection[str]:
+        """Those of these files that are stored with all their parts."""
+
+    async def told(self, notification_ids: Collection[str]) -> Collection[str]:
+        """Those of these notifications that are stored."""
+
+
 class Store(CertificateStore, NotificationStore, Protocol):
-    """The whole database side."""
+    """The whole database side of the service."""
 
 
 class CertificateRecords(NotificationStore, Protocol):

@@ -1,6 +1,7 @@
 """The composition root of the recalculator: the one place where adapters meet handlers; tests call it too."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from services.recalculator import handlers
-from services.recalculator.domain import Difference, Drift, Enrollment, Examined
+from services.recalculator.auditing import BackgroundAudits, Pace
+from services.recalculator.domain import Difference, Enrollment, Examined
 from services.recalculator.http import application
 from services.recalculator.messaging import ACCEPTS, RecalculatorMessages, Sweeps, enrollment_events, verdicts
 from services.recalculator.metrics import RecalculatorMetrics
@@ -30,7 +32,6 @@ from shared.settings import MongoSettings, ServiceSettings
 __all__ = [
     "Auditor",
     "Difference",
-    "Drift",
     "Enrollment",
     "Examined",
     "Judge",
@@ -81,6 +82,7 @@ def build_app(
         poll_seconds=own.sweep_poll_seconds,
         requested=sweep_requested,
     )
+    audits = BackgroundAudits(store, metrics, clock, _pace(own), name=secrets.token_hex(8))
     watch = _Watch(store, metrics, own)
     http = application(resources.version)
     resources.serve_operations(http, kafka=kafka, registry=registry)
@@ -97,10 +99,20 @@ def build_app(
             resources.watch_keys,
             sweeps.run,
             watch.completion_ratios,
-            watch.drift,
+            audits.audit,
         ),
     )
     return service
+
+
+def _pace(settings: RecalculatorSettings) -> Pace:
+    return Pace(
+        every_seconds=settings.audit_seconds,
+        rate=settings.audit_rate,
+        page=settings.audit_page,
+        poll_seconds=settings.audit_poll_seconds,
+        settle_seconds=settings.audit_settle_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +128,13 @@ class _Watch:
         self.metrics.completion_ratios(await self.store.completion_ratios(self.settings.ratio_courses))
         await asyncio.sleep(self.settings.ratio_seconds)
 
-    async def drift(self) -> None:
-        """Wait until it is time, then count the stored percentages that differ from the facts."""
-        await asyncio.sleep(self.settings.audit_seconds)
-        auditor = Auditor(self.store, self.settings, certificates=False)
-        found = 0
-        async for _ in auditor.differences():
-            found += 1
-        self.metrics.drift.set(found)
-
 
 @dataclass(frozen=True, slots=True)
 class Auditor:
-    """Compares every enrollment with its facts, and completed ones with their certificates."""
+    """Compares every enrollment with its facts."""
 
     store: RecalculatorStore
     settings: RecalculatorSettings
-    certificates: bool = True
 
     def differences(self, on_progress: Callable[[int, int], None] = lambda *_: None) -> AsyncIterator[Difference]:
         """Every difference, none in a healthy system; `on_progress` hears how many were compared, of about how many.
@@ -144,9 +146,16 @@ class Auditor:
             self.store,
             page=self.settings.audit_page,
             settle=partial(asyncio.sleep, self.settings.audit_settle_seconds),
-            certificates=self.certificates,
             on_progress=on_progress,
         )
+
+    async def among(self, enrollment_ids: Collection[str]) -> list[Difference]:
+        """Those of these that differ at this moment, whether or not something is on its way.
+
+        Raises:
+            Transient: the database does not answer.
+        """
+        return await handlers.audit_page((await self.store.enrollments(enrollment_ids)).values(), self.store)
 
 
 class AuditSettings(Protocol):

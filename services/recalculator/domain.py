@@ -1,9 +1,8 @@
 """What an enrollment's progress is, computed from the stored facts. Pure: no I/O, no framework."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import NamedTuple
 
 from shared.contracts.percentage import is_done, progress_percent
@@ -139,19 +138,11 @@ class Sweep:
     cursor: str | None = None
 
 
-class Drift(StrEnum):
-    """What can be wrong with an enrollment."""
-
-    PERCENTAGE = "percentage"
-    CERTIFICATE_MISSING = "certificate_missing"
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An enrollment whose stored progress is not what its facts say, or that is completed and has no certificate."""
+    """An enrollment whose stored progress is not what its facts say."""
 
     enrollment_id: str
-    kind: Drift
     stored: Progress
     expected: Progress
 
@@ -197,3 +188,66 @@ def examined(
             since = change is not None and change.requested_at >= stored.completed_at
             flaws.append(Unjudged.COURSE_CHANGED_SINCE if since else Defect.WRONG_COMPLETED_AT)
     return Examined(enrollment, flaws, changing)
+
+
+#: Differing enrollments that are kept by id, and looked at again until they are healed; more are only counted.
+MOST_KNOWN = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundAudit:
+    """How far the audit in the background has come and what it knows; it goes on from here whoever takes it up."""
+
+    #: Rises with every step: a step holds only where nobody else took one.
+    revision: int = 0
+    #: The process that took the latest step.
+    holder: str | None = None
+    #: When the latest pass over all enrollments began, epoch ms.
+    started_at: int | None = None
+    running: bool = False
+    #: The last enrollment that the running pass has compared, and how many it has.
+    cursor: str | None = None
+    compared: int = 0
+    #: Enrollments that differed when they were last looked at.
+    known: frozenset[str] = frozenset()
+    #: How many more the running pass has found so far, and how many more the one before found.
+    more: int = 0
+    more_before: int = 0
+
+    @property
+    def differing(self) -> int:
+        """Enrollments that differ, as far as is known."""
+        return len(self.known) + max(self.more, self.more_before)
+
+    def due(self, now: int, every: int) -> bool:
+        """Whether a pass is to begin `now` (epoch ms) where one begins `every` so many ms.
+
+        One that seems to have begun far in the future was written by a clock that went wrong, and is due as well. When
+        every known difference is healed, those that were only counted are counted anew.
+        """
+        if self.running:
+            return False
+        if self.started_at is None or abs(now - self.started_at) >= every:
+            return True
+        return not self.known and self.more_before > 0
+
+    def begun(self, now: int) -> "BackgroundAudit":
+        """With a new pass, which begins `now` (epoch ms)."""
+        return replace(self, started_at=now, running=True, cursor=None, compared=0, more=0)
+
+    def paged(self, enrollment_ids: Sequence[str], differing: Collection[str], *, last: bool) -> "BackgroundAudit":
+        """With these enrollments compared, of which some differ; after the `last` ones the pass is over."""
+        new = sorted(set(differing) - self.known)
+        kept = new[: MOST_KNOWN - len(self.known)]
+        paged = replace(
+            self,
+            cursor=enrollment_ids[-1] if enrollment_ids else self.cursor,
+            compared=self.compared + len(enrollment_ids),
+            known=self.known.union(kept),
+            more=self.more + len(new) - len(kept),
+        )
+        return replace(paged, running=False, cursor=None, more=0, more_before=paged.more) if last else paged
+
+    def healed(self, enrollment_ids: Collection[str]) -> "BackgroundAudit":
+        """Without these: they differ no longer."""
+        return replace(self, known=self.known.difference(enrollment_ids))

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 
 from services.recalculator.domain import (
     Difference,
-    Drift,
     Enrollment,
     Examined,
     Recalculated,
@@ -95,25 +94,13 @@ async def sweep_page(
     return recalculated.values()
 
 
-async def audit_page(
-    enrollments: Collection[Enrollment], store: RecalculatorStore, *, certificates: bool
-) -> list[Difference]:
-    """Compare stored enrollments with their facts, and with their certificates where asked; nothing is changed."""
-    recalculated = await _recalculated(enrollments, store)
-    found = [
-        Difference(r.before.enrollment_id, Drift.PERCENTAGE, r.before.progress, r.after.progress)
-        for r in recalculated
+async def audit_page(enrollments: Collection[Enrollment], store: RecalculatorStore) -> list[Difference]:
+    """Compare stored enrollments with their facts; nothing is changed."""
+    return [
+        Difference(r.before.enrollment_id, r.before.progress, r.after.progress)
+        for r in await _recalculated(enrollments, store)
         if r.drifted
     ]
-    completed = {e.enrollment_id: e.progress for e in enrollments if e.progress.completed_at is not None}
-    if certificates and completed:
-        certified = await store.certified(completed)
-        found.extend(
-            Difference(enrollment_id, Drift.CERTIFICATE_MISSING, progress, progress)
-            for enrollment_id, progress in completed.items()
-            if enrollment_id not in certified
-        )
-    return found
 
 
 async def differences(
@@ -121,49 +108,44 @@ async def differences(
     *,
     page: int,
     settle: Callable[[], Awaitable[None]],
-    certificates: bool,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> AsyncIterator[Difference]:
     """Every enrollment that is not what its facts say; none in a healthy system.
 
-    A completion on its way is no difference: what is found is looked at again after `settle`, which gives it time to
-    arrive, and what was stored anew in between is right. That is done whenever there is a `page` of them, so what is
-    held does not grow with what is wrong. `on_progress` hears how many enrollments have been compared, of about how
-    many.
-
-    Raises:
-        Transient: the database does not answer.
+    A completion on its way is no difference: what is found is looked at again after `settle`, whenever there is a
+    `page` of them, so what is held does not grow with what is wrong. `on_progress` hears how many enrollments have been
+    compared, of about how many.
     """
     suspects: dict[str, Enrollment] = {}
-    compared, last, total = 0, None, await store.enrollment_count()
+    compared, last = 0, None
+    total = await store.enrollment_count()
     while enrollments := await store.enrollments_after(last, page):
-        stored = {e.enrollment_id: e for e in enrollments}
-        found = await audit_page(enrollments, store, certificates=certificates)
-        suspects.update((d.enrollment_id, stored[d.enrollment_id]) for d in found)
+        suspects |= await suspected(enrollments, store)
         compared, last = compared + len(enrollments), enrollments[-1].enrollment_id
         on_progress(compared, max(compared, total))
         if len(suspects) >= page:
-            for difference in await _settled(suspects, store, settle, certificates=certificates):
+            for difference in await settled(suspects, store, settle):
                 yield difference
             suspects = {}
-    for difference in await _settled(suspects, store, settle, certificates=certificates):
+    for difference in await settled(suspects, store, settle):
         yield difference
 
 
-async def _settled(
-    suspects: Mapping[str, Enrollment],
-    store: RecalculatorStore,
-    settle: Callable[[], Awaitable[None]],
-    *,
-    certificates: bool,
+async def suspected(enrollments: Collection[Enrollment], store: RecalculatorStore) -> dict[str, Enrollment]:
+    """Those that differ from their facts at this moment, by id; perhaps something is only on its way."""
+    differing = {difference.enrollment_id for difference in await audit_page(enrollments, store)}
+    return {e.enrollment_id: e for e in enrollments if e.enrollment_id in differing}
+
+
+async def settled(
+    suspects: Mapping[str, Enrollment], store: RecalculatorStore, settle: Callable[[], Awaitable[None]]
 ) -> list[Difference]:
     """Those of the suspects that are still as they were, and still wrong, after `settle`."""
     if not suspects:
         return []
     await settle()
     again = (await store.enrollments(list(suspects))).values()
-    unmoved = [enrollment for enrollment in again if enrollment == suspects[enrollment.enrollment_id]]
-    return await audit_page(unmoved, store, certificates=certificates)
+    return await audit_page([e for e in again if e == suspects[e.enrollment_id]], store)
 
 
 async def examine(enrollments: Collection[Enrollment], store: RecalculatorStore) -> list[Examined]:

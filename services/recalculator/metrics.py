@@ -36,7 +36,7 @@ class RecalculatorMetrics:
         self._shown: set[str] = set()
         self.drift = Gauge(
             "lesson_progress_drift_enrollments",
-            "Stored percentages that differ from the facts; healthy is 0.",
+            "Stored percentages that differ from the facts, as the audit in the background knows; healthy is 0.",
             registry=registry,
         )
         self.open_sweeps = Gauge(

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from services.recalculator.domain import CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
+from services.recalculator.domain import BackgroundAudit, CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
 
 #: Publishes the states of these enrollments and returns when the broker has acknowledged all of them; else Transient.
 Publish: TypeAlias = Callable[[Collection[Recalculated]], Awaitable[None]]
@@ -54,8 +54,11 @@ class RecalculatorStore(Protocol):
     async def completion_ratios(self, limit: int) -> Mapping[str, float]:
         """Completed enrollments / all, by course id, of the courses with the most enrollments."""
 
-    async def certified(self, enrollment_ids: Collection[str]) -> Collection[str]:
-        """Those of these enrollments that have a certificate, in whatever state."""
+    async def background_audit(self) -> BackgroundAudit:
+        """How far the audit in the background has come; before its first step nowhere."""
+
+    async def advance_background_audit(self, before: BackgroundAudit, after: BackgroundAudit) -> bool:
+        """Store a step of the audit where its revision is still as it was read; answers whether it was."""
 
     async def changes(self, course_ids: Collection[str]) -> Mapping[str, CourseChange]:
         """The latest change of each of these courses that was ever announced, by course id."""

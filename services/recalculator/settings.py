@@ -16,7 +16,13 @@ class RecalculatorSettings(Block):
     )
     audit_page: int = Field(1000, ge=1, le=5000, description="enrollments compared with their facts at once")
     audit_seconds: float = Field(
-        300.0, gt=0, description="how often stored percentages are compared with the facts (s)"
+        86_400.0, gt=0, description="how often the audit in the background goes through all enrollments (s)"
+    )
+    audit_rate: int = Field(
+        500, ge=1, description="enrollments that the audit in the background compares in a second, at most"
+    )
+    audit_poll_seconds: float = Field(
+        30.0, gt=0, description="how often known differences are looked at again, and whether a pass is due (s)"
     )
     audit_settle_seconds: float = Field(
         2.0, ge=0, description="how long a difference may be a completion on its way before it is reported (s)"

@@ -7,7 +7,16 @@ from typing import Any
 import structlog
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany, UpdateOne
 
-from services.recalculator.domain import CourseChange, Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
+from services.recalculator.domain import (
+    BackgroundAudit,
+    CourseChange,
+    Enrollment,
+    Fact,
+    Lesson,
+    Progress,
+    Recalculated,
+    Sweep,
+)
 from shared.mongo.batches import Batches, Document
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
@@ -16,6 +25,20 @@ _log = structlog.get_logger()
 
 _ENROLLMENTS = "enrollments"
 _SWEEPS = "courseSweeps"
+_AUDITS = "driftAudits"
+#: The one document of the audit in the background.
+_DRIFT = "drift"
+#: Fields of its state and their names in the document.
+_AUDIT = {
+    "revision": "revision",
+    "holder": "holder",
+    "started_at": "startedAt",
+    "running": "running",
+    "cursor": "cursor",
+    "compared": "compared",
+    "more": "more",
+    "more_before": "moreBefore",
+}
 _STATE = (
     "userId",
     "courseId",
@@ -34,12 +57,13 @@ _RATIOS_MS = 10_000
 
 
 class MongoRecalculatorStore:
-    """The progress fields of `enrollments` and `courseSweeps` are written here alone; all else is read."""
+    """Progress in `enrollments`, `courseSweeps` and `driftAudits` are written here alone; all else is read."""
 
     def __init__(self, db: Database, settings: MongoSettings) -> None:
         self._batches = Batches(db, settings)
         self._enrollments = db[_ENROLLMENTS]
         self._sweeps = db[_SWEEPS]
+        self._audits = db[_AUDITS]
 
     async def prepare(self) -> None:
         """Make the indexes of enrollments.
@@ -145,10 +169,20 @@ class MongoRecalculatorStore:
             courses = await self._enrollments.aggregate(pipeline, maxTimeMS=_RATIOS_MS).to_list(None)
         return {d["_id"]: d["done"] / d["all"] for d in courses}
 
-    async def certified(self, enrollment_ids: Collection[str]) -> Collection[str]:
-        """Those of these enrollments that have a certificate, in whatever state."""
-        found = await self._batches.find("certificates", "enrollmentId", enrollment_ids, ("enrollmentId",))
-        return {d["enrollmentId"] for d in found}
+    async def background_audit(self) -> BackgroundAudit:
+        """How far the audit in the background has come; before its first step nowhere."""
+        with translated():
+            document = await self._audits.find_one({"_id": _DRIFT})
+        return BackgroundAudit() if document is None else _background_audit(document)
+
+    async def advance_background_audit(self, before: BackgroundAudit, after: BackgroundAudit) -> bool:
+        """Store a step of the audit where its revision is still as it was read; answers whether it was."""
+        state = {name: getattr(after, field) for field, name in _AUDIT.items()} | {"known": sorted(after.known)}
+        if before.revision == 0:
+            return not await self._batches.insert(_AUDITS, [{"_id": _DRIFT, **state}])
+        with translated():
+            result = await self._audits.update_one({"_id": _DRIFT, "revision": before.revision}, {"$set": state})
+        return bool(result.matched_count)
 
     async def changes(self, course_ids: Collection[str]) -> Mapping[str, CourseChange]:
         """The latest change of each of these courses that was ever announced, by course id."""
@@ -187,6 +221,11 @@ def _enrollment(document: Mapping[str, Any]) -> Enrollment:
         revision=document.get("revision") or 0,
         sweeps=document.get("sweeps") or 0,
     )
+
+
+def _background_audit(document: Document) -> BackgroundAudit:
+    fields: dict[str, Any] = {field: document[name] for field, name in _AUDIT.items()}
+    return BackgroundAudit(**fields, known=frozenset(document["known"]))
 
 
 def _update(change: Recalculated) -> UpdateOne:

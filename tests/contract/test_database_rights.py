@@ -23,7 +23,7 @@ FILES = ("fs.files", "fs.chunks")
 #: What each reads without writing it.
 READS: Mapping[str, tuple[str, ...]] = {
     "progress": (*CATALOG, "enrollments"),
-    "recalculator": ("courseModules", "lessons", "lessonProgress", "certificates"),
+    "recalculator": ("courseModules", "lessons", "lessonProgress"),
     "certificates": ("users", "courses", "enrollments"),
     "ops": ("lessonProgress", "certificates", "notifications", "courseSweeps", *FILES),
 }
@@ -34,6 +34,7 @@ WRITES: Mapping[str, Mapping[str, set[str]]] = {
     "recalculator": {
         "enrollments": STATES | {"index"},
         "courseSweeps": {"insert", "update"},
+        "driftAudits": {"insert", "update"},
         "recalculatorSigningKeys": FORGETTING,
     },
     "certificates": {

@@ -116,36 +116,6 @@ async def test_topics_are_shown_created_and_checked(system: System) -> None:
     assert (checked.code, checked.json) == (0, [])
 
 
-async def test_recalculate_and_audit_repair_what_somebody_broke(
-    gateway: Gateway, campus: Campus, system: System, tmp_path: Path
-) -> None:
-    course = await campus.course(4)
-    broken, other = await campus.learner(course), await campus.learner(course)
-    for learner in (broken, other):
-        await gateway.complete(learner.user_id, course.lessons[0])
-        await gateway.progressed(learner.enrollment_id, completed=1)
-    for learner in (broken, other):
-        await campus.db["enrollments"].update_one({"_id": learner.enrollment_id}, {"$set": {"progressPercent": 1.5}})
-
-    one = await lesson_progress(system, "recalculate", broken.enrollment_id, "--json")
-    found = await lesson_progress(system, "audit", "--json")
-    report = tmp_path / "new" / "audit.json"
-    repaired = await lesson_progress(system, "audit", "--repair", "--json", "--report", str(report))
-
-    assert one.json["data"]["progressPercent"] == 25
-    assert found.code == 1
-    assert "audit --repair" in found.err
-    assert other.enrollment_id in {d["enrollmentId"] for d in found.json}
-    assert broken.enrollment_id not in {d["enrollmentId"] for d in found.json}
-    assert repaired.code == 0
-    assert json.loads(report.read_text()) == {"differences": repaired.json, "repaired": True}
-
-    async def mended() -> bool:
-        return bool((await campus.enrollment(other))["progressPercent"] == 25)
-
-    await eventually(mended, within=60)
-
-
 async def test_recalculate_of_a_course_mends_every_enrollment_of_it(
     gateway: Gateway, campus: Campus, system: System
 ) -> None:

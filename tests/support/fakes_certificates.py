@@ -90,6 +90,18 @@ class FakeCertificateStore:
             await self.steps.reach("after a claim")
         return claims
 
+    async def completed_after(self, enrollment_id: str | None, limit: int) -> Sequence[Enrollment]:
+        found = sorted((await self.completed(self.enrolled)).items())
+        return [e for key, e in found if enrollment_id is None or key > enrollment_id][:limit]
+
+    async def certificate_count(self) -> int:
+        await self._begin("certificate_count")
+        return len(self.stored)
+
+    async def filed(self, file_ids: Collection[str]) -> Collection[str]:
+        await self._begin("filed")
+        return self.files.keys() & set(file_ids)
+
     async def certificates(self, enrollment_ids: Collection[str]) -> Mapping[str, Certificate]:
         await self._begin("certificates")
         return {key: self.stored[key] for key in enrollment_ids if key in self.stored}

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from services.recalculator.domain import CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
+from services.recalculator.domain import BackgroundAudit, CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
 from shared.errors import Transient
 from tests.support.fakes import Steps
 from tests.support.issuer import DAY, NOW
@@ -15,7 +15,7 @@ ENROLLED_AT = NOW - 7 * DAY
 
 
 class Platform(Protocol):
-    """What others write: the catalog, enrollments, facts, certificates."""
+    """What others write: the catalog, enrollments, facts."""
 
     async def course(self, course_id: str, lesson_ids: Iterable[str], *, previews: Iterable[str] = ()) -> None:
         """Give a course these lessons and no others."""
@@ -25,9 +25,6 @@ class Platform(Protocol):
 
     async def complete(self, user_id: str, *lesson_ids: str, at: int = NOW) -> None:
         """Store facts as progress does."""
-
-    async def certify(self, enrollment_id: str) -> None:
-        """Store a certificate."""
 
 
 @dataclass
@@ -46,7 +43,7 @@ class FakeRecalculatorStore:
     #: When a learner finished a lesson, by both.
     records: dict[tuple[str, str], int] = field(default_factory=dict)
     sweeps: dict[str, _StoredSweep] = field(default_factory=dict)
-    certificates: set[str] = field(default_factory=set)
+    audit: BackgroundAudit = field(default_factory=BackgroundAudit)
     away: bool = False
     #: Why the enrollments of a course cannot be read, by course id.
     broken: dict[str, Exception] = field(default_factory=dict)
@@ -63,9 +60,6 @@ class FakeRecalculatorStore:
 
     async def complete(self, user_id: str, *lesson_ids: str, at: int = NOW) -> None:
         self.records |= {(user_id, lesson_id): at for lesson_id in lesson_ids}
-
-    async def certify(self, enrollment_id: str) -> None:
-        self.certificates.add(enrollment_id)
 
     async def enrollments(self, enrollment_ids: Collection[str]) -> Mapping[str, Enrollment]:
         await self._answer("enrollments")
@@ -143,9 +137,16 @@ class FakeRecalculatorStore:
         largest = sorted(done.items(), key=lambda course: (-len(course[1]), course[0]))[:limit]
         return {course_id: sum(completed) / len(completed) for course_id, completed in largest}
 
-    async def certified(self, enrollment_ids: Collection[str]) -> Collection[str]:
-        await self._answer("certified")
-        return self.certificates & set(enrollment_ids)
+    async def background_audit(self) -> BackgroundAudit:
+        await self._answer("background_audit")
+        return self.audit
+
+    async def advance_background_audit(self, before: BackgroundAudit, after: BackgroundAudit) -> bool:
+        await self._answer("advance_background_audit")
+        if self.audit.revision != before.revision:
+            return False
+        self.audit = after
+        return True
 
     async def changes(self, course_ids: Collection[str]) -> Mapping[str, CourseChange]:
         await self._answer("changes")

@@ -1,6 +1,5 @@
 """Stores of the recalculator with those who write what it reads: the same tests run on the fake and on databases."""
 
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -42,9 +41,6 @@ class MongoPlatform:
                 for i in lesson_ids
             ]
         )
-
-    async def certify(self, enrollment_id: str) -> None:
-        await self._db["certificates"].insert_one({"_id": secrets.token_hex(16), "enrollmentId": enrollment_id})
 
 
 @dataclass(frozen=True)

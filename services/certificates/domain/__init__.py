@@ -1,5 +1,6 @@
 """What a certificate is, what becomes of it, and what its learner is told. Pure: no I/O, no framework."""
 
+from services.certificates.domain.auditing import Lack, Lacking, lacking
 from services.certificates.domain.certificate import (
     CERTIFICATE_NOT_FOUND,
     COURSE_MISSING,
@@ -32,6 +33,8 @@ __all__ = [
     "Enrollment",
     "EnrollmentNotCompleted",
     "Failure",
+    "Lack",
+    "Lacking",
     "Links",
     "LostCertificate",
     "Making",
@@ -41,6 +44,7 @@ __all__ = [
     "Revocation",
     "certificate_ready",
     "course_completed",
+    "lacking",
     "making",
     "new_certificate",
 ]

@@ -1,5 +1,6 @@
-"""Certificates' use cases, over ports: make, withdraw, give back, hand out, and mail."""
+"""Certificates' use cases, over ports: make, withdraw, give back, hand out, mail, and look for what is missing."""
 
+from services.certificates.handlers.auditing import audit_enrollments, lacks
 from services.certificates.handlers.examining import (
     Holding,
     examine,
@@ -20,8 +21,10 @@ __all__ = [
     "Made",
     "Restored",
     "Revoked",
+    "audit_enrollments",
     "download",
     "examine",
+    "lacks",
     "new_certificate_id",
     "restore",
     "revoke",

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from services.recalculator.domain import Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
+from services.recalculator.domain import BackgroundAudit, Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
 from tests.support.fakes_recalculator import ENROLLED_AT
 from tests.support.issuer import NOW
 from tests.support.recalculator_worlds import World
@@ -209,7 +209,26 @@ class TestFigures:
     async def test_ratios_of_nothing_are_nothing(self, world: World) -> None:
         assert await world.store.completion_ratios(10) == {}
 
-    async def test_who_has_a_certificate(self, world: World) -> None:
-        await world.platform.certify("enrollment-2")
 
-        assert set(await world.store.certified(["enrollment-1", "enrollment-2"])) == {"enrollment-2"}
+class TestBackgroundAudit:
+    async def test_before_its_first_step_it_is_nowhere(self, world: World) -> None:
+        assert await world.store.background_audit() == BackgroundAudit()
+
+    async def test_a_step_comes_back_as_it_was_stored(self, world: World) -> None:
+        known = frozenset({"enrollment-1", "enrollment-ä"})
+        first = BackgroundAudit(1, "me", NOW, running=True, cursor="enrollment-1", compared=7, known=known, more=3)
+        second = BackgroundAudit(2, "another", NOW, more_before=3)
+
+        assert await world.store.advance_background_audit(BackgroundAudit(), first)
+        assert await world.store.background_audit() == first
+        assert await world.store.advance_background_audit(first, second)
+        assert await world.store.background_audit() == second
+
+    async def test_a_step_holds_only_where_nobody_else_took_one(self, world: World) -> None:
+        first, late = BackgroundAudit(1, "me"), BackgroundAudit(1, "another")
+        await world.store.advance_background_audit(BackgroundAudit(), first)
+
+        assert not await world.store.advance_background_audit(BackgroundAudit(), late)
+        assert await world.store.advance_background_audit(first, BackgroundAudit(2, "me"))
+        assert not await world.store.advance_background_audit(first, BackgroundAudit(2, "another"))
+        assert await world.store.background_audit() == BackgroundAudit(2, "me")

@@ -1,19 +1,25 @@
-"""Commands of `audit --repair` and `recalculate --course`: success is what the broker acknowledged."""
+"""`audit --repair` and `recalculate --course`: what is said first, sent, waited for, and left."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import RequestTimedOutError
 
 from ops.development import DevelopmentIdentity, SigningAlgorithm
+from ops.repair import auditing
+from ops.repair.carrying_out import left
+from ops.repair.findings import Finding, Remedy, of_certificate, of_progress
+from ops.repair.plan import Step, plan
 from ops.target import Target
+from services.certificates.app import Lack, Lacking
+from services.recalculator.app import Difference
+from services.recalculator.domain import Progress
 from shared.kafka import assembly
 from tests.unit.ops.conftest import Command
 
@@ -24,6 +30,7 @@ class Producer:
 
     failure: Exception | None = None
     sent: list[dict[str, bytes]] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
 
     async def start(self) -> None:
         """It answers."""
@@ -34,8 +41,9 @@ class Producer:
     async def flush(self) -> None:
         """Waits for acknowledgements, and says nothing about them, as aiokafka's does."""
 
-    async def send(self, _topic: str, _value: bytes, _key: bytes, *, headers: list[tuple[str, bytes]]) -> Any:
+    async def send(self, topic: str, _value: bytes, _key: bytes, *, headers: list[tuple[str, bytes]]) -> Any:
         self.sent.append(dict(headers))
+        self.topics.append(topic)
         acknowledged: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if self.failure is None:
             acknowledged.set_result(None)
@@ -45,52 +53,139 @@ class Producer:
         return acknowledged
 
 
+STALE = of_progress(Difference("enrollment-1", Progress(1, 4, 1.5), Progress(1, 4, 25.0)))
+UNTOLD = of_certificate(Lacking("enrollment-1", Lack.CERTIFICATE_READY_MISSING, "c-1"), try_all=False)
+NO_PDF = of_certificate(Lacking("enrollment-2", Lack.PDF_MISSING, "c-2"), try_all=False)
+HOPELESS = Lacking("enrollment-3", Lack.CERTIFICATE_FAILED, "c-3", "glyph_missing", worth_trying=False)
+FAILED = of_certificate(HOPELESS, try_all=False)
+
+
+@dataclass
+class Audit:
+    """Finds what a test says; each look at single enrollments finds the next thing."""
+
+    found: list[Finding]
+    looks: list[list[Finding]] = field(default_factory=list)
+    asked: list[list[str]] = field(default_factory=list)
+
+    async def findings(self, _: object) -> AsyncIterator[Finding]:
+        for finding in self.found:
+            yield finding
+
+    async def among(self, enrollment_ids: Collection[str]) -> list[Finding]:
+        self.asked.append(list(enrollment_ids))
+        return self.looks.pop(0) if self.looks else []
+
+
+@pytest.fixture
+def audit(monkeypatch: pytest.MonkeyPatch) -> Audit:
+    """An audit that finds one stale percentage, healed at the first look."""
+    made = Audit([STALE])
+
+    @asynccontextmanager
+    async def auditing_(_: Target, *, try_all: bool) -> AsyncIterator[Audit]:
+        assert not try_all
+        yield made
+
+    monkeypatch.setattr(auditing, "auditing", auditing_)
+    return made
+
+
 @pytest.fixture
 def producer(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Producer:
-    """The producer of every command, and an audit that finds one difference."""
+    """The producer of every command."""
     made = Producer()
     identity = DevelopmentIdentity.create(tmp_path, algorithm=SigningAlgorithm.ES256)
     monkeypatch.setenv("LESSON_PROGRESS_AUTH__JWKS", str(identity.key_set))
     monkeypatch.setattr(assembly, "make_producer", lambda *_, **__: made)
-    state = SimpleNamespace(percent=1.0, completed_at=None)
-    found = SimpleNamespace(kind="percent", enrollment_id="enrollment-1", stored=state, expected=state)
-
-    class Auditor:
-        async def differences(self, _: object) -> AsyncIterator[Any]:
-            yield found
-
-    @asynccontextmanager
-    async def auditor(_: Target) -> AsyncIterator[Auditor]:
-        yield Auditor()
-
-    monkeypatch.setattr(Target, "auditor", auditor)
     return made
 
 
+@pytest.mark.usefixtures("audit")
 def test_what_the_broker_did_not_take_is_no_success(command: Command, producer: Producer, tmp_path: Path) -> None:
     producer.failure = RequestTimedOutError()
 
     course = command("recalculate", "--course", "bread")
-    audit = command("audit", "--repair", "--report", str(tmp_path / "report.json"))
+    audited = command("audit", "--repair", "--report", str(tmp_path / "report.json"))
 
-    for ended in (course, audit):
+    for ended in (course, audited):
         assert ended.code == 1
         assert "failed (RequestTimedOutError)" in ended.err
-        assert "requested" not in ended.err
+        assert "sent." not in ended.err
     assert course.out == ""
     assert not (tmp_path / "report.json").exists()
 
 
-def test_a_repair_is_reported_once_it_is_sent(command: Command, producer: Producer, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("producer", "audit")
+def test_a_repair_is_reported_once_it_is_sent(command: Command, tmp_path: Path) -> None:
     ended = command("audit", "--repair", "--report", str(tmp_path / "report.json"))
 
     assert ended.code == 0
-    assert "1 recalculations requested" in ended.err
+    assert "1 commands sent" in ended.err
+    assert "Healed" in ended.err
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["repaired"] is True
+    assert (report["repaired"], report["left"]) == (True, [])
+    assert report["sent"] == {"progress.recalculate.v1": 1}
     assert [difference["enrollmentId"] for difference in report["differences"]] == ["enrollment-1"]
 
 
+def test_the_plan_is_said_before_anything_is_sent_and_each_command_is_sent_once(
+    command: Command, producer: Producer, audit: Audit
+) -> None:
+    audit.found = [STALE, UNTOLD, NO_PDF]
+
+    ended = command("audit", "--repair", "--no-wait")
+
+    assert ended.code == 0
+    said, _, sent = ended.err.partition("2 commands sent.")
+    assert "1 progress.recalculate.v1" in said
+    assert "1 certificate.generate.v1" in said
+    assert "audit again" in sent
+    assert producer.topics == ["certificate.commands", "recalculation.commands"]
+    assert audit.asked == []
+
+
+def test_without_repair_each_difference_is_listed_with_its_command_and_nothing_is_sent(
+    command: Command, producer: Producer, audit: Audit
+) -> None:
+    audit.found = [STALE, NO_PDF, FAILED]
+
+    listed, as_json = command("audit"), command("audit", "--json")
+
+    assert (listed.code, as_json.code) == (1, 1)
+    for text in ("recalculate", "enrollment-2", "regenerate", "glyph_missing", "audit --repair"):
+        assert text in listed.err
+    assert [row["healedBy"] for row in json.loads(as_json.out)] == [
+        "progress.recalculate.v1",
+        "certificate.generate.v1",
+        None,
+    ]
+    assert producer.sent == []
+
+
+def test_what_only_a_person_can_mend_is_left_and_nothing_is_sent_for_it(
+    command: Command, producer: Producer, audit: Audit
+) -> None:
+    audit.found = [STALE, FAILED]
+
+    ended = command("audit", "--repair")
+
+    assert ended.code == 1
+    assert "1 difference left that no command heals before the cause is mended (glyph_missing)" in ended.err
+    assert len(producer.sent) == 1
+
+
+def test_what_is_not_healed_in_time_is_said(command: Command, producer: Producer, audit: Audit) -> None:
+    audit.looks = [[STALE]] * 100
+
+    ended = command("audit", "--repair", "--patience", "1")
+
+    assert ended.code == 1
+    assert "1 difference left, and nothing more was healed for 1 s: are the services up?" in ended.err
+    assert len(producer.sent) == 1
+
+
+@pytest.mark.usefixtures("audit")
 def test_two_repairs_of_one_enrollment_are_two_commands(command: Command, producer: Producer) -> None:
     command("audit", "--repair")
     command("audit", "--repair")
@@ -107,3 +202,63 @@ def test_a_repair_without_a_token_is_refused_before_the_audit(
     ended = command("audit", "--repair")
 
     assert "an operator's token is needed" in ended.err
+
+
+class TestPlan:
+    def test_a_command_heals_all_findings_of_its_kind_of_one_enrollment(self) -> None:
+        planned = plan([STALE, UNTOLD, NO_PDF, FAILED])
+
+        assert planned.commands == [(Remedy.GENERATE, "enrollment-2"), (Remedy.RECALCULATE, "enrollment-1")]
+        assert planned.enrollment_ids == ["enrollment-1", "enrollment-2"]
+        assert planned.steps == [
+            Step("certificate_failed", None, 1),
+            Step("certificate_ready_notification_missing", Remedy.RECALCULATE, 1),
+            Step("pdf_missing", Remedy.GENERATE, 1),
+            Step("percentage", Remedy.RECALCULATE, 1),
+        ]
+
+    @pytest.mark.parametrize("kind", Lack)
+    def test_each_kind_has_a_command_and_a_sentence(self, kind: Lack) -> None:
+        finding = of_certificate(Lacking("enrollment-1", kind, "c-1"), try_all=False)
+
+        assert finding.remedy is not None
+        assert finding.says
+
+    def test_failed_certificates_are_all_tried_where_that_is_asked_for(self) -> None:
+        assert of_certificate(HOPELESS, try_all=True).remedy is Remedy.GENERATE
+
+
+class TestWaiting:
+    """Time passes by a second between two looks."""
+
+    async def wait(self, audit: Audit, *ids: str, patience: float = 3) -> tuple[list[Finding], list[int]]:
+        now, heard = [0.0], list[int]()
+
+        async def sleep(_: float) -> None:
+            now[0] += 1
+
+        remaining = await left(
+            audit, ids, patience=patience, on_progress=heard.append, monotonic=lambda: now[0], sleep=sleep
+        )
+        return remaining, heard
+
+    async def test_it_ends_when_nothing_is_left_and_looks_only_at_what_is_not_healed(self) -> None:
+        audit = Audit([], looks=[[STALE, NO_PDF], [NO_PDF], []])
+
+        assert await self.wait(audit, "enrollment-1", "enrollment-2") == ([], [2, 1, 0])
+        assert audit.asked == [["enrollment-1", "enrollment-2"], ["enrollment-1", "enrollment-2"], ["enrollment-2"]]
+
+    async def test_it_is_patient_as_long_as_something_is_healed(self) -> None:
+        audit = Audit([], looks=[[STALE, NO_PDF]] * 3 + [[NO_PDF]] * 3)
+
+        assert await self.wait(audit, "enrollment-1", "enrollment-2") == ([], [2, 2, 2, 1, 1, 1, 0])
+
+    async def test_it_gives_up_when_nothing_more_is_healed(self) -> None:
+        audit = Audit([], looks=[[STALE]] * 9)
+
+        assert await self.wait(audit, "enrollment-1") == ([STALE], [1, 1, 1, 1])
+
+    async def test_what_turns_out_to_need_a_person_is_answered_and_not_waited_for(self) -> None:
+        audit = Audit([], looks=[[NO_PDF, FAILED], []])
+
+        assert await self.wait(audit, "enrollment-2", "enrollment-3") == ([FAILED], [1, 0])

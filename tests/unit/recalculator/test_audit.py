@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.recalculator.domain import Difference, Drift, Progress
+from services.recalculator.domain import Difference, Progress
 from services.recalculator.handlers import differences, recalculate_enrollments
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
@@ -15,14 +15,13 @@ DONE = Progress(2, 2, 100.0, NOW)
 
 @pytest.fixture
 async def store() -> FakeRecalculatorStore:
-    """Five enrollments, all of them right; the last one is completed and certified."""
+    """Five enrollments, all of them right; the last one is completed."""
     fake = FakeRecalculatorStore()
     await fake.course("course-1", ["lesson-0", "lesson-1"])
     for n in range(5):
         await fake.enroll(f"enrollment-{n}", f"learner-{n}", "course-1")
         await fake.complete(f"learner-{n}", "lesson-0")
     await fake.complete("learner-4", "lesson-1")
-    await fake.certify("enrollment-4")
     await recalculate_enrollments(list(fake.stored), fake)
     return fake
 
@@ -32,7 +31,7 @@ async def nothing_happens() -> None:
 
 
 async def found(store: FakeRecalculatorStore, **changed: Any) -> list[Difference]:
-    options: dict[str, Any] = {"page": 2, "settle": nothing_happens, "certificates": True, **changed}
+    options: dict[str, Any] = {"page": 2, "settle": nothing_happens, **changed}
     return [difference async for difference in differences(store, **options)]
 
 
@@ -51,20 +50,7 @@ async def test_a_fact_that_was_never_counted_is_one(store: FakeRecalculatorStore
 
     [difference] = await found(store)
 
-    assert difference == Difference("enrollment-3", Drift.PERCENTAGE, Progress(1, 2, 50.0), DONE)
-
-
-async def test_a_completed_enrollment_without_certificate_is_one(store: FakeRecalculatorStore) -> None:
-    store.certificates.clear()
-
-    assert await found(store) == [Difference("enrollment-4", Drift.CERTIFICATE_MISSING, DONE, DONE)]
-
-
-async def test_certificates_are_not_looked_at_where_nobody_asked(store: FakeRecalculatorStore) -> None:
-    store.certificates.clear()
-
-    assert await found(store, certificates=False) == []
-    assert "certified" not in store.calls
+    assert difference == Difference("enrollment-3", Progress(1, 2, 50.0), DONE)
 
 
 async def test_a_completion_on_its_way_is_none(store: FakeRecalculatorStore) -> None:
