@@ -20,7 +20,7 @@ from ops.stacks import StackError
 from tests.bench.groups import Stalled
 from tests.bench.plan import Finding
 from tests.bench.report import as_json, show
-from tests.faults.endurance import backlog, chaos, idle
+from tests.faults.endurance import backlog, chaos, idle, poison, replies
 from tests.faults.endurance.trial import Run, Trial
 
 
@@ -33,6 +33,8 @@ TRIALS = {
     "chaos": _Named(chaos.run, chaos.options),
     "idle": _Named(idle.run, idle.options),
     "backlog": _Named(backlog.run, backlog.options),
+    "poison": _Named(poison.run, poison.options),
+    "replies": _Named(replies.run, replies.options),
 }
 
 
