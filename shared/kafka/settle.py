@@ -92,6 +92,8 @@ class Settlement:
                 delivery.fail(Transient(type(failure).__name__))
                 continue
             delivery.settled = True
+            # Nothing is remembered of it: what waits on makes the loop look at every record of every batch.
+            self._retries.settled(partition_of(delivery.record), delivery.record.offset)
             error = type(_failure_of(delivery)).__name__
             self._metrics.dead_letters.labels(delivery.record.topic, error).inc()
             if letter.value_dropped:

@@ -63,6 +63,7 @@ async def run(trial: Trial) -> Finding:
         async with _trickle(stack, trial.asked.rate):
             await asyncio.sleep(_SETTLING_SECONDS)
             for part in (*_PARTS, *SERVICES):
+                trial.tell(f"{part} goes, and comes back")
                 async with trial_readings(stack) as readings:
                     await _restart(stack, part, trial.asked.away)
                 figures.append(_outage_figure(trial, part, readings, problems))
@@ -72,10 +73,14 @@ async def run(trial: Trial) -> Finding:
 @asynccontextmanager
 async def trial_readings(stack: RunningStack) -> AsyncIterator[dict[str, list[Line]]]:
     """What each service writes while the block runs; filled when it ends."""
-    readings = {service: Reading(stack.log_path(service)) for service in SERVICES}
+    readings = _readings(stack)
     found: dict[str, list[Line]] = {}
     yield found
     found.update({service: reading.lines() for service, reading in readings.items()})
+
+
+def _readings(stack: RunningStack) -> dict[str, Reading]:
+    return {service: Reading(stack.log_path(service)) for service in SERVICES}
 
 
 def _idle_figure(trial: Trial, found: Mapping[str, list[Line]], problems: list[str]) -> Figure:
@@ -100,13 +105,16 @@ def _show(trial: Trial, found: Mapping[str, list[Line]]) -> None:
 
 
 #: Of the lines of level info, those about the service itself.
-_TOLD = frozenset(
-    {"service.started", "service.stopping", "partitions.assigned", "background.resumed", "records.resumed"}
-)
+_TOLD = frozenset({"service.started", "service.stopping", "partitions.assigned", "background.resumed"})
 
 
 async def _restart(stack: RunningStack, part: str, away: float) -> None:
-    """Take a part away and bring it back; answers when everything works again."""
+    """Take a part away and bring it back; answers when everything works again, and every service has said so.
+
+    Raises:
+        Stalled: it does not, or a service that said that something was away does not say that it is back.
+    """
+    readings = _readings(stack)
     if part in _PARTS:
         stack.kill_part(part)
         await asyncio.sleep(away)
@@ -115,7 +123,19 @@ async def _restart(stack: RunningStack, part: str, away: float) -> None:
         await stack.stop_service(part)
         await stack.start_service(part)
     await until(lambda: _ready(stack), every=0.5, seconds=_LONGEST_SECONDS, what="not every service is ready")
+    what = "a service does not say that what it waited for is back"
+    await until(lambda: _told(readings), every=0.5, seconds=_LONGEST_SECONDS, what=what)
     await asyncio.sleep(_SETTLING_SECONDS)
+
+
+async def _told(readings: Mapping[str, Reading]) -> bool:
+    """Whether every service that said that it waits said later that it goes on."""
+    for reading in readings.values():
+        said = [line.text for line in await asyncio.to_thread(reading.lines)]
+        waits = {text.removeprefix("background.waits ") for text in said if text.startswith("background.waits")}
+        if not waits <= {text.removeprefix("background.resumed ") for text in said}:
+            return False
+    return True
 
 
 async def _ready(stack: RunningStack) -> bool:
