@@ -26,7 +26,7 @@ _REASON_LENGTH = 500
 
 PositionsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[POSITION]...", help="TOPIC:PARTITION:OFFSET of the record, or of its dead letter."),
+    typer.Argument(metavar="POSITION", help="TOPIC:PARTITION:OFFSET of the record, or of its dead letter."),
 ]
 ServiceOption = Annotated[str | None, typer.Option("--service", help="Those of this service alone.")]
 ErrorOption = Annotated[str | None, typer.Option("--error", help="Those with this class of error.")]

@@ -13,7 +13,7 @@ _SECRET_MEMBER = re.compile(
 )
 #: Base64url that begins as a JSON object does, and what hangs on it by dots: a JWT, of which a part may have been cut.
 _JWT = re.compile(r"eyJ[A-Za-z0-9_=-]{6,}(?:\.[A-Za-z0-9_=-]*)*")
-_BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"]+", re.IGNORECASE)
+_BEARER = re.compile(r"\b(bearer(?=\s+[^\s\"])|basic(?=\s+[A-Za-z0-9+/]{6,}=))\s+[^\s\"]+", re.IGNORECASE)
 
 
 def readable(data: bytes) -> str:
