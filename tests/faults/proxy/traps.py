@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -125,3 +125,21 @@ class Trap:
         if not self._decided.is_set():
             self._fate = fate
             self._decided.set()
+
+
+async def first_caught(traps: Mapping[str, Trap], *, within: float = 30.0) -> str:
+    """The name of the trap that is the first to catch something.
+
+    Raises:
+        AssertionError: none did, within this time (s).
+    """
+    waiting = {asyncio.create_task(trap.until_caught(within=within)): name for name, trap in traps.items()}
+    try:
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    first = next(iter(done))
+    first.result()
+    return waiting[first]

@@ -7,12 +7,13 @@ import asyncio
 import json
 import shutil
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from ops.offsets import GroupOffsets
 from tests.faults.rows.lane import Lane
 
 _MASKED = "(masked)"
@@ -51,17 +52,18 @@ async def _dump_topics(lane: Lane, folder: Path) -> None:
     )
     await consumer.start()
     try:
-        for topic in sorted(t for t in await consumer.topics() if not t.startswith("__")):
-            partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+        names = sorted(topic for topic in await consumer.topics() if not topic.startswith("__"))
+        async with GroupOffsets(lane.system.target) as offsets:
+            ends = {partition: end for partition, end in (await offsets.ends(names)).items() if end > 0}
+        for topic in names:
             with (folder / f"{topic}.jsonl").open("w") as file:
-                async for record in _all(consumer, partitions):
+                async for record in _all(consumer, {p: end for p, end in ends.items() if p.topic == topic}):
                     file.write(json.dumps(_shown(record)) + "\n")
     finally:
         await consumer.stop()
 
 
-async def _all(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> AsyncIterator[Any]:
-    ends = {p: end for p, end in (await consumer.end_offsets(partitions)).items() if end > 0}
+async def _all(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
     if not ends:
         return
     consumer.assign(list(ends))

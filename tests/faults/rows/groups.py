@@ -2,18 +2,21 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 
 from shared.settings import PREFIX
 from tests.faults.proxy.mongo_wire import DURABLE
-from tests.faults.proxy.traps import REQUEST, Fate
+from tests.faults.proxy.traps import REQUEST, Fate, first_caught
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.commits import Commits, nothing_set_back
 from tests.faults.rows.lane import SESSION_MS
 from tests.faults.rows.run import Run
-from tests.faults.rows.stages import STAGES
+from tests.faults.rows.stages import STAGES, Stage
 
 #: `max.poll.interval.ms` of the consumers, and a little, in seconds.
 _POLL_SECONDS = 600 + 20
+#: How many instances of a service share its partitions, at most.
+_INSTANCES = 4
 #: So long, in milliseconds, that neither the look for a server nor a socket (four times as long) ends it before.
 _PATIENT_DATABASE = {f"{PREFIX}MONGO__TIMEOUT_MS": "250000"}
 
@@ -25,40 +28,54 @@ async def rebalance_in_mid_handler(run: Run) -> None:
     await world.send()
     await held.until_caught()
 
-    other = f"{stage.service}-2"
-    await run.lane.start(stage.service, instance=other)
-    taken_over = Commits(run.broker_of(other), stage.takes)
-    await taken_over.until()
+    taken_over = await _others_take_over(run, stage)
     held.let_pass()
 
     await world.settled()
-    nothing_set_back(commits, taken_over)
+    nothing_set_back(commits, *taken_over)
+
+
+async def _others_take_over(run: Run, stage: Stage) -> list[Commits]:
+    """Let instances join until one has taken over records that wait, and has committed them."""
+    taken_over: list[Commits] = []
+    for number in range(2, _INSTANCES + 1):
+        other = f"{stage.service}-{number}"
+        await run.lane.start(stage.service, instance=other)
+        taken_over.append(Commits(run.broker_of(other), stage.takes))
+        with suppress(AssertionError):  # it was given partitions of other topics alone
+            await taken_over[-1].until(within=5)
+            return taken_over
+    raise AssertionError(f"none of {_INSTANCES - 1} instances took over what {stage.service} had begun")
 
 
 async def frozen_past_the_session(run: Run) -> None:
-    stage, other = run.turn(STAGES), f"{run.turn(STAGES).service}-2"
-    world = await run.world(learners=12, lessons=2, finishers=12)
-    await run.lane.start(stage.service, instance=other)
-    commits = Commits(run.broker_of(stage.service), stage.takes)
-    taken_over = Commits(run.broker_of(other), stage.takes)
-    held = run.database_of(stage.service).hold_request(DURABLE, run.chance.choice(stage.writes))
+    stage, world = run.turn(STAGES), await run.world(learners=12, lessons=2, finishers=12)
+    instances = (stage.service, f"{stage.service}-2")
+    await run.lane.start(stage.service, instance=instances[1])
+    commits = {name: Commits(run.broker_of(name), stage.takes) for name in instances}
+    collection = run.chance.choice(stage.writes)
+    held = {name: run.database_of(name).hold_request(DURABLE, collection) for name in instances}
     await world.send()
-    await held.until_caught()
+    victim = await first_caught(held)
+    for name in instances:
+        if name != victim:
+            held[name].let_pass()
 
-    run.lane.system.stack.signal(stage.service, signal.SIGSTOP)
+    run.lane.system.stack.signal(victim, signal.SIGSTOP)
     try:
         await run.lane.drained([stage.service], within=30 + SESSION_MS / 1000)
-        before = commits.count
+        before = commits[victim].count
     finally:
-        joined = run.broker_of(stage.service).trap(REQUEST, "JoinGroup", then=Fate.PASSED)
-        run.lane.system.stack.signal(stage.service, signal.SIGCONT)
+        joined = run.broker_of(victim).trap(REQUEST, "JoinGroup", then=Fate.PASSED)
+        run.lane.system.stack.signal(victim, signal.SIGCONT)
     await asyncio.sleep(run.chance.uniform(0, 1))
-    held.let_pass()
+    held[victim].let_pass()
 
     await joined.until_caught()
     await world.settled()
-    assert all(commit.refused for commit in commits.since(before)), "a commit of before the freeze was accepted"
-    nothing_set_back(commits, taken_over)
+    late = [commit for commit in commits[victim].since(before) if not commit.refused]
+    assert not late, f"a commit of before the freeze was accepted: {late}"
+    nothing_set_back(*commits.values())
 
 
 async def longer_than_the_poll_interval(run: Run) -> None:
