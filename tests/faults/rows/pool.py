@@ -22,6 +22,7 @@ class Pool:
         self._failures = failures
         self._begun = begun
         self._ended = ended
+        self._number = 0
 
     async def run(self, groups: Sequence[tuple[Sequence[Task], int]]) -> None:
         """Run groups of tasks at the same time, each group on so many lanes of its own."""
@@ -38,6 +39,7 @@ class Pool:
                 sys.executable,
                 "-m",
                 "tests.faults.rows.worker",
+                str(self._next_number()),
                 str(self._failures),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -65,7 +67,13 @@ class Pool:
                 return
             self._ended(Result.read(line))
         process.stdin.close()
+        if line := await process.stdout.readline():  # the checker's; none where the last row has failed
+            self._ended(Result.read(line))
         await process.wait()
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
 
 async def _ended(process: subprocess.Process) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tests.bench.report import machine
 from tests.faults.rows.catalog import Row
-from tests.faults.rows.verdicts import Result, Task, Verdict
+from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
 
 _CHECKOUT = Path(__file__).parents[3]
 
@@ -48,7 +48,12 @@ class Board:
         self.results[result.row, result.seed] = result
         failed = result.verdict is Verdict.FAILED
         if failed or not self._console.is_terminal:
-            line = f"row {result.row:>2}, seed {result.seed}: {result.verdict} after {result.seconds:.1f} s"
+            what = (
+                f"checker of lane {result.seed}"
+                if result.row == CHECKER
+                else f"row {result.row:>2}, seed {result.seed}"
+            )
+            line = f"{what}: {result.verdict} after {result.seconds:.1f} s"
             self._console.print(line, style="bold red" if failed else "", highlight=False)
         if failed:
             self._console.print(f"  {result.what}", highlight=False, markup=False)
@@ -67,6 +72,9 @@ class Board:
                 table.add_row(str(row.number), f"{row.title}: {row.excuse}", *["not made"] * len(self._seeds))
             else:
                 table.add_row(str(row.number), row.title, *(self._cell(row.number, seed) for seed in self._seeds))
+        for (number, lane), result in sorted(self.results.items()):
+            if number == CHECKER:
+                table.add_row("", f"the checker, over all of lane {lane}", f"{result.verdict} {result.seconds:.1f} s")
         return table
 
     def _cell(self, row: int, seed: int) -> str:
@@ -102,11 +110,13 @@ def as_json(
             }
             for row in rows
         ],
+        "checker": [_run(result) for (row, _), result in sorted(results.items()) if row == CHECKER],
     }
 
 
 def _run(result: Result) -> dict[str, Any]:
-    told: dict[str, Any] = {"seed": result.seed, "verdict": result.verdict, "seconds": round(result.seconds, 1)}
+    whose = "lane" if result.row == CHECKER else "seed"
+    told: dict[str, Any] = {whose: result.seed, "verdict": result.verdict, "seconds": round(result.seconds, 1)}
     return told | ({"what": result.what} if result.what else {})
 
 

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Self
 
+#: The place of a row in the result of the checker, whose seed is the lane's number.
+CHECKER = 0
+
 
 class Verdict(StrEnum):
     """Whether the product kept its word."""

@@ -16,6 +16,7 @@ import uvloop
 
 from tests.faults.proxy.link import Record
 from tests.faults.rows.catalog import Row
+from tests.faults.rows.checker import checked
 from tests.faults.rows.evidence import keep
 from tests.faults.rows.lane import Lane
 from tests.faults.rows.run import Run
@@ -37,7 +38,7 @@ class _Clients(logging.Handler):
         self.record.note(f"this process: {record.getMessage()}")
 
 
-async def work(failures: Path) -> None:
+async def work(number: int, failures: Path) -> None:
     """Run what comes in until the input ends."""
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -56,6 +57,8 @@ async def work(failures: Path) -> None:
             if result.verdict is Verdict.FAILED:
                 await stacks.aclose()
                 lane = None
+        if lane is not None:
+            _tell(await checked(lane, number, failures))
 
 
 async def _run(lane: Lane, task: Task, failures: Path) -> Result:
@@ -91,17 +94,17 @@ def _tell(result: Result) -> None:
     sys.stdout.buffer.flush()
 
 
-async def _main(failures: Path) -> None:
+async def _main(number: int, failures: Path) -> None:
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await work(failures)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(ending, task.cancel)
+    await work(number, failures)
 
 
 if __name__ == "__main__":
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_main(Path(sys.argv[1])))
+            runner.run(_main(int(sys.argv[1]), Path(sys.argv[2])))
     except asyncio.CancelledError:
         sys.exit(130)
