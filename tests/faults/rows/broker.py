@@ -53,7 +53,7 @@ async def acknowledgement_lost(run: Run) -> None:
 
 
 async def coordinator_moves(run: Run) -> None:
-    stage, mode = run.turn(STAGES), run.chance.choice(("told", "loading", "gone"))
+    stage, mode = run.turn(STAGES), run.turn(("told", "loading", "gone"))
     world = await run.world()
     link = run.broker_of(stage.service)
     if mode == "gone":
@@ -104,7 +104,7 @@ ROWS = (
         17,
         "the coordinator moves during a commit",
         "one broker has nobody to move to: the answer to a commit says that the coordinator is elsewhere (16) or still "
-        "loading (14), or the broker is killed with a commit on its way and started again, by chance of the seed",
+        "loading (14), or the broker is killed with a commit on its way and started again, by the seed",
         "the commit is repeated",
         coordinator_moves,
     ),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from shared.settings import PREFIX
 from tests.faults.proxy.kafka_wire import KafkaWire
 from tests.faults.proxy.link import Link, Record
 from tests.faults.proxy.mongo_wire import MongoWire
-from tests.support.eventually import eventually
 from tests.support.system import System, running_system
 
 #: A silent consumer loses its partitions after this (ms): so long every killed service is waited for.
@@ -21,6 +21,7 @@ SESSION_MS = 4_000
 #: The setting that puts every bulk of updates into one transaction.
 IN_TRANSACTION = f"{PREFIX}MONGO__BULK_IN_TRANSACTION"
 _SETTLED_SECONDS = 90.0
+_ASK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +134,10 @@ class Lane:
     async def drained(self, services: Sequence[str] = SERVICES, *, within: float = _SETTLED_SECONDS) -> None:
         """Wait until services have finished and committed all that there is for them."""
         async with GroupOffsets(self.system.target) as offsets:
-
-            async def nothing_left() -> bool:
-                return not any([await offsets.behind(service) for service in services])
-
-            await eventually(nothing_left, within=within)
+            deadline = time.monotonic() + within
+            while behind := {name: count for name in services if (count := await offsets.behind(name))}:
+                assert time.monotonic() < deadline, f"not finished and committed within {within:.0f} s: {behind}"
+                await asyncio.sleep(_ASK_SECONDS)
 
     def log(self, instance: str) -> str:
         """What a service has logged, in all its lives."""
