@@ -161,9 +161,9 @@ class World:
             return False
         issued = {"enrollmentId": {"$in": [one.enrollment_id for one in finished]}, "status": "issued"}
         told = {"userId": {"$in": [one.user_id for one in finished]}}
-        return await db["certificates"].count_documents(issued) >= len(finished) and await db[
-            "notifications"
-        ].count_documents(told) >= 2 * len(finished)
+        certificates: int = await db["certificates"].count_documents(issued)
+        notifications: int = await db["notifications"].count_documents(told)
+        return certificates >= len(finished) and notifications >= 2 * len(finished)
 
     def _events_are_there(self) -> bool:
         """Whether the gateway has seen what was published before the commits."""
