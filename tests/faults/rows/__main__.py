@@ -21,8 +21,6 @@ from tests.faults.rows.table import ROWS
 from tests.faults.rows.verdicts import CHECKER, Task, Verdict
 
 _FAILURES = Path(__file__).parents[3] / "build" / "faults"
-#: Lanes for rows that only wait.
-_WAITING_LANES = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,8 +74,8 @@ async def _run(options: argparse.Namespace, rows: Sequence[Row], board: Board) -
     with board:
         await pool.run(
             [
-                (_tasks(waiting, options), _WAITING_LANES),
                 (_tasks(ordinary, options), options.lanes),
+                (_tasks(waiting, options), options.waiting),
             ]
         )
 
@@ -112,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=_numbers, default=[row.number for row in ROWS], metavar="N,N-N", help="which")
     parser.add_argument("--seeds", type=_numbers, default=[1, 2, 3], metavar="N,N", help="with which (default: 1-3)")
     parser.add_argument("--lanes", type=int, default=2, metavar="N", help="stacks side by side (default: 2)")
+    parser.add_argument(
+        "--waiting", type=int, default=5, metavar="N", help="stacks beside them for rows that only wait (default: 5)"
+    )
     parser.add_argument("--quick", action="store_true", help="only the rows that are quick, with short outages")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write what was found to this file as JSON")
     parser.add_argument("--json", action="store_true", help="print it as JSON; everything else goes to stderr")
