@@ -123,13 +123,13 @@ def replay(
     What was sent already, or discarded, is sent again only when it is named by its position.
     """
     from ops.deadletters.planning import left_by_replay
-    from ops.deadletters.sending import Sent, send_again
+    from ops.deadletters.sending import Pace, Sent, send_again
     from ops.deadletters.session import carried_out
     from ops.target import current
 
     wanted = _chosen(_wanted(positions, service, error, key, message_type, since, until), "replayed")
     sent = Sent()
-    deed = partial(send_again, rate=rate) if yes else None
+    deed = partial(send_again, pace=Pace(rate)) if yes else None
     step = carried_out(current(), wanted, left_by_replay, deed, limit=limit, sent=sent, out=console())
     _told(run(step, interrupted=_so_far(sent)), sent, "replay", done=yes, as_json=as_json)
 
@@ -151,7 +151,7 @@ def discard(
 ) -> None:
     """Put dead letters away that need nothing more: they are listed with --all alone, and stay for their 14 days."""
     from ops.deadletters.planning import left_by_discard
-    from ops.deadletters.sending import Sent, mark_discarded
+    from ops.deadletters.sending import Pace, Sent, mark_discarded
     from ops.deadletters.session import carried_out
     from ops.target import current
 
@@ -159,7 +159,7 @@ def discard(
     if not reason.strip() or len(reason) > _REASON_LENGTH:
         raise OperatorError(f'say why, in at most {_REASON_LENGTH} characters: --reason "…"')
     sent = Sent()
-    deed = partial(mark_discarded, rate=rate, reason=reason, at=_now()) if yes else None
+    deed = partial(mark_discarded, pace=Pace(rate), reason=reason, at=_now()) if yes else None
     step = carried_out(current(), wanted, left_by_discard, deed, limit=limit, sent=sent, out=console())
     _told(run(step, interrupted=_so_far(sent)), sent, "discard", done=yes, as_json=as_json)
 

@@ -1,8 +1,7 @@
 """Sending dead letters again, and marking them as done: at a limited rate, each acknowledged before it counts."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ops.deadletters.letter import Known
@@ -25,6 +24,23 @@ _SLICES_A_SECOND = 10
 _SLICE_BYTES = 4 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most `rate` a second: what a slow broker cost is not made up for, since a burst is what nobody wants then."""
+
+    rate: float
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    @property
+    def at_once(self) -> int:
+        """How many are sent together."""
+        return max(1, int(self.rate / _SLICES_A_SECOND))
+
+    async def after(self, count: int) -> None:
+        """Wait for as long as so many take."""
+        await self.sleep(count / self.rate)
+
+
 @dataclass(slots=True)
 class Sent:
     """How far the sending has come; true at any moment, also when it is interrupted."""
@@ -35,14 +51,14 @@ class Sent:
 
 
 async def send_again(
-    target: Target, letters: Iterable[Known], sent: Sent, report: Callable[[int], None], *, rate: float
+    target: Target, letters: Iterable[Known], sent: Sent, report: Callable[[int], None], *, pace: Pace
 ) -> None:
-    """Send these letters to their services' replays, at most `rate` a second, and note in `sent` what arrived.
+    """Send these letters to their services' replays, at this pace, and note in `sent` what arrived.
 
     Raises:
         OperatorError: the broker is away, failed, or did not take one.
     """
-    await _paced(target, _replays(target, letters, sent), rate, sent, report)
+    await _paced(target, _replays(target, letters, sent), pace, sent, report)
 
 
 async def mark_discarded(
@@ -51,11 +67,11 @@ async def mark_discarded(
     sent: Sent,
     report: Callable[[int], None],
     *,
-    rate: float,
+    pace: Pace,
     reason: str,
     at: int,
 ) -> None:
-    """Write a mark beside each of these letters, at most `rate` a second, and note in `sent` what arrived.
+    """Write a mark beside each of these letters, at this pace, and note in `sent` what arrived.
 
     Raises:
         OperatorError: the broker is away, failed, or did not take one.
@@ -65,7 +81,7 @@ async def mark_discarded(
         for known in letters:
             yield mark(known, reason=reason, at=at)
 
-    await _paced(target, marks(), rate, sent, report)
+    await _paced(target, marks(), pace, sent, report)
 
 
 def replay(known: Known, record: Record) -> Outgoing:
@@ -98,14 +114,13 @@ async def _replays(target: Target, letters: Iterable[Known], sent: Sent) -> Asyn
 
 
 async def _paced(
-    target: Target, messages: AsyncIterator[Outgoing], rate: float, sent: Sent, report: Callable[[int], None]
+    target: Target, messages: AsyncIterator[Outgoing], pace: Pace, sent: Sent, report: Callable[[int], None]
 ) -> None:
     async with target.producer() as producer:
-        started = time.monotonic()
-        async for part in _slices(messages, max(1, int(rate / _SLICES_A_SECOND))):
+        async for part in _slices(messages, pace.at_once):
             await _send(producer, part, sent)
             report(sent.acknowledged)
-            await asyncio.sleep(max(0.0, started + sent.acknowledged / rate - time.monotonic()))
+            await pace.after(len(part))
 
 
 async def _slices(messages: AsyncIterator[Outgoing], size: int) -> AsyncIterator[list[Outgoing]]:

@@ -17,7 +17,8 @@ _HEADINGS = ("position", "error", "type", "key", "first failed (UTC)", "copies",
 
 def table(letters: Sequence[Known]) -> Table:
     """One row a letter."""
-    made = Table(*(Column(heading, overflow="fold") for heading in _HEADINGS))
+    # A position is there to be copied: it is never broken.
+    made = Table(*(Column(heading, overflow="fold", no_wrap=heading == "position") for heading in _HEADINGS))
     for known in letters:
         letter, row = known.letter, known.row
         key = "null" if row["key"] is None else str(row["key"])

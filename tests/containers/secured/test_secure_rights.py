@@ -1,6 +1,7 @@
 """The broker of the secured system: every principal may do what the agreement says, and nothing else."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -189,3 +190,22 @@ async def test_the_operator_makes_the_products_topics_and_no_others_and_deletes_
         of_others = await created(admin, "another")
 
     assert (answers, of_others) == ([0, 0, REFUSED], REFUSED)
+
+
+async def test_the_operator_finds_dead_letters_sends_them_again_and_puts_them_away(secure: Secured) -> None:
+    async with producing(secure.settings(GATEWAY)) as producer:
+        headers = [("ce_type", b"lesson.complete.v2")]
+        await producer.send_and_wait(PROGRESS_COMMANDS, b"{}", key=b"rights", headers=headers)
+
+    async def in_state(state: str) -> bool:
+        ended = await asyncio.to_thread(secure.system.ops, "dead-letters", "list", "--key", "rights", "--all", "--json")
+        assert ended.code == 0, ended.err
+        return [row["state"] for row in json.loads(ended.out)] == [state]
+
+    await eventually(lambda: in_state("open"), within=60)
+    replayed = secure.system.ops("dead-letters", "replay", "--key", "rights", "--yes")
+    assert replayed.code == 0, replayed.err
+    await eventually(lambda: in_state("came back"), within=60)
+    discarded = secure.system.ops("dead-letters", "discard", "--key", "rights", "--reason", "a test", "--yes")
+    assert discarded.code == 0, discarded.err
+    assert await in_state("discarded")

@@ -12,7 +12,7 @@ from ops.deadletters import reading
 from ops.deadletters.letter import Known
 from ops.deadletters.planning import Plan, left_by_discard, left_by_replay
 from ops.deadletters.selection import Selection, selection
-from ops.deadletters.sending import Sent, mark_discarded, send_again
+from ops.deadletters.sending import Pace, Sent, mark_discarded, send_again
 from ops.deadletters.session import Deed, Listing, carried_out, listed
 from ops.target import Target
 from services.progress.messaging import ACCEPTS
@@ -90,13 +90,13 @@ class Operator:
 
     async def replay(self, *positions: str, yes: bool = True, limit: int | None = None, **found_by: str) -> Plan:
         async def deed(*arguments: Any) -> None:
-            await send_again(*arguments, rate=AS_FAST_AS_IT_GOES)
+            await send_again(*arguments, pace=Pace(AS_FAST_AS_IT_GOES))
 
         return await self._carry_out(left_by_replay, deed if yes else None, positions, limit, found_by)
 
     async def discard(self, *positions: str, yes: bool = True, limit: int | None = None, **found_by: str) -> Plan:
         async def deed(*arguments: Any) -> None:
-            await mark_discarded(*arguments, rate=AS_FAST_AS_IT_GOES, reason="seen", at=NOW)
+            await mark_discarded(*arguments, pace=Pace(AS_FAST_AS_IT_GOES), reason="seen", at=NOW)
 
         return await self._carry_out(left_by_discard, deed if yes else None, positions, limit, found_by)
 

@@ -1,15 +1,21 @@
 """Dead letters through their whole life: found, sent again, counted, refused, put away."""
 
 import re
+from io import StringIO
+from typing import cast
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
+from rich.console import Console
 
 from ops.deadletters.letter import State
 from ops.deadletters.planning import Left
 from ops.deadletters.selection import Selection
+from ops.deadletters.sending import Pace, Sent, send_again
+from ops.deadletters.view import table
 from ops.errors import OperatorError
+from ops.target import Target
 from shared.contracts.topics import DEAD_LETTER_BYTES
 from shared.kafka.deadletter import DISCARDED_AT, replays_in
 from shared.kafka.records import Record
@@ -288,3 +294,27 @@ async def test_a_list_is_limited_and_still_counts_all(operator: Operator, servic
 
     assert [str(k.letter.position) for k in found.letters] == [f"progress.commands:0:{n}" for n in range(3)]
     assert found.states == {"open": 7}
+
+
+async def test_a_position_can_be_copied_from_a_narrow_screen(operator: Operator, service: Process) -> None:
+    await bury(service)
+    screen = Console(width=60, file=StringIO())
+
+    screen.print(table((await operator.list()).letters))
+
+    assert FIRST in screen.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def test_sending_waits_for_its_rate(operator: Operator, service: Process, log: FakeLog) -> None:
+    await bury(service, *(command(value=f"poison {n}".encode()) for n in range(25)))
+    letters = (await operator.list()).letters
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    pace = Pace(20.0, sleep)
+    await send_again(cast("Target", operator), letters, Sent(), lambda _: None, pace=pace)
+
+    assert pauses == [0.1] * 12 + [0.05]
+    assert len(log.read(REPLAYS)) == 25
