@@ -49,7 +49,7 @@ parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven
 bench: $(INSTALLED) ## Benchmarks on real parts, beside a hand-tuned baseline (REPORT=FILE writes the figures)
 	$(BIN)/python -m tests.bench $(if $(REPORT),--report $(REPORT))
 
-endurance: $(INSTALLED) ## How long it holds, on real parts: NAME=chaos, idle or backlog (REPORT=FILE writes the figures)
+endurance: $(INSTALLED) ## How long it holds, on real parts: NAME=chaos, idle, backlog, poison or replies (REPORT=FILE writes the figures)
 	$(BIN)/python -m tests.faults.endurance $(or $(NAME),--help) $(if $(REPORT),--report $(REPORT))
 
 lint: $(INSTALLED) ## Style, types, import rules
