@@ -49,7 +49,8 @@ _HOW_SERVED = (
     "while the database is slow, one command a second from learners whose partition the backlog leaves out: the share "
     "that was answered in the same phase"
 )
-_HOW_LAG = "records still to be handled by all three services, as their metrics say, and those per second"
+_HOW_PACE = "commands that progress handles a second, as the lag in its metrics falls"
+_HOW_LAG = "records still to be handled by all three services, as their metrics say: by how many fewer a second"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -216,8 +217,9 @@ def _figures(samples: Samples, live: _Live) -> list[Figure]:
             "the others' commands answered", round(live.share, 3), "", _HOW_SERVED, Bar("at least", 0.8),
             {"sent": len(live.sent), "median": _median(live.seconds), "longest": max(live.seconds, default=0.0)},
         ),
-        Figure("records a second while slow", _pace(slow), "1/s", _HOW_LAG),
-        Figure("records a second afterwards", _pace(fast), "1/s", _HOW_LAG, Bar("at least", 1)),
+        Figure("commands a second while slow", _pace(slow, SERVICES[:1]), "1/s", _HOW_PACE),
+        Figure("commands a second afterwards", _pace(fast, SERVICES[:1]), "1/s", _HOW_PACE),
+        Figure("lag falls afterwards", _pace(fast, SERVICES), "1/s", _HOW_LAG, Bar("at least", 1)),
     ]  # fmt: skip
 
 
@@ -233,9 +235,11 @@ def _flat(phase: str, service: str, samples: Sequence[Sample]) -> Figure:
     )  # fmt: skip
 
 
-def _pace(samples: Sequence[Sample]) -> float:
-    first, last = samples[0], samples[-1]
-    return round((sum(first.behind.values()) - sum(last.behind.values())) / (last.at - first.at), 1)
+def _pace(samples: Sequence[Sample], services: Sequence[str]) -> float:
+    """By how many records these services are less behind, a second, until nothing is left."""
+    behind = [(sample.at, sum(sample.behind[service] for service in services)) for sample in samples]
+    (began, at_first), (ended, left) = behind[0], next((b for b in behind if b[1] == 0), behind[-1])
+    return round((at_first - left) / (ended - began), 1) if ended > began else 0.0
 
 
 def _row(sample: Sample, began: float) -> Mapping[str, object]:
