@@ -38,7 +38,7 @@ const USERS = {
     notifications: ["find", "insert", "update", "createIndex"],
     certificatesSigningKeys: KEYS,
   },
-  // The operator's command: brings in what belongs to the platform, and reads everything for the audit.
+  // The operator's command: brings in what belongs to the platform, and reads everything for the audit and to verify a run.
   ops: {
     users: ["find", "insert", "update"],
     courses: ["find", "insert", "update"],
@@ -51,6 +51,9 @@ const USERS = {
     "fs.chunks": READ,
     notifications: READ,
     courseSweeps: READ,
+    progressSigningKeys: READ,
+    recalculatorSigningKeys: READ,
+    certificatesSigningKeys: READ,
   },
 };
 

@@ -1,5 +1,7 @@
 """`verify`: whether every command ended in one way, and every fact has what follows from it."""
 
+import logging
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,6 +58,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     """Verify; answers how many seconds it took."""
     from time import perf_counter
 
+    import structlog
     from rich.progress import Progress
 
     from ops.verify.index import Index
@@ -64,6 +67,11 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     from ops.verify.run import Verification
     from shared.clock import system_clock
 
+    # What the services' own code has to say goes where people read: standard output holds the result alone.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     started = perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="lesson-progress-verify-") as folder,

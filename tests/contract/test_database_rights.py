@@ -20,12 +20,13 @@ _UNAUTHORIZED = 13
 
 CATALOG = ("courses", "courseModules", "lessons")
 FILES = ("fs.files", "fs.chunks")
+KEYS = ("progressSigningKeys", "recalculatorSigningKeys", "certificatesSigningKeys")
 #: What each reads without writing it.
 READS: Mapping[str, tuple[str, ...]] = {
     "progress": (*CATALOG, "enrollments"),
     "recalculator": ("courseModules", "lessons", "lessonProgress"),
     "certificates": ("users", "courses", "enrollments"),
-    "ops": ("lessonProgress", "certificates", "notifications", "courseSweeps", *FILES),
+    "ops": ("lessonProgress", "certificates", "notifications", "courseSweeps", *FILES, *KEYS),
 }
 RECORDS, STATES, FORGETTING = {"insert"}, {"update"}, {"insert", "update", "delete"}
 #: What each writes, and how. Records of facts are never changed, and nobody removes what a learner was given.
