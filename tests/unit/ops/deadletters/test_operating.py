@@ -1,5 +1,6 @@
 """Dead letters through their whole life: found, sent again, counted, refused, put away."""
 
+import asyncio
 import re
 from io import StringIO
 from typing import cast
@@ -318,3 +319,24 @@ async def test_sending_waits_for_its_rate(operator: Operator, service: Process, 
 
     assert pauses == [0.1] * 12 + [0.05]
     assert len(log.read(REPLAYS)) == 25
+
+
+async def test_an_interrupted_replay_says_how_many_were_sent_and_the_next_one_sends_the_others(
+    operator: Operator, service: Process, log: FakeLog
+) -> None:
+    values = {f"poison {n}".encode() for n in range(9)}
+    await bury(service, *(command(value=value) for value in sorted(values)))
+    letters, sent = (await operator.list()).letters, Sent()
+
+    async def interrupted(_: float) -> None:
+        if sent.acknowledged == 4:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await send_again(cast("Target", operator), letters, sent, lambda _: None, pace=Pace(20.0, interrupted))
+    assert sent.acknowledged == len(log.read(REPLAYS)) == 4
+    await operator.replay(service="progress")
+
+    assert operator.sent.acknowledged == 5
+    assert {r.value for r in log.read(REPLAYS)} == values
+    assert len(log.read(REPLAYS)) == len(values)
