@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 dead_letters = typer.Typer(help="What services could not handle: list, show, replay, discard.", no_args_is_help=True)
 
 _READING = "nothing was changed"
+_DONE = {
+    "replay": "{:,} sent; `lesson-progress dead-letters list` says what becomes of them",
+    "discard": "{:,} put away; `lesson-progress dead-letters list --all` shows them",
+}
 _REASON_LENGTH = 500
 
 PositionsArgument = Annotated[
@@ -190,7 +194,7 @@ def _chosen(wanted: "Selection", verb: str) -> "Selection":
 
 
 def _so_far(sent: "Sent") -> Callable[[], str]:
-    return lambda: f"{sent.acknowledged:,} were sent; the same command goes on with the others"
+    return lambda: f"{sent.acknowledged:,} are done; the same command goes on with the others"
 
 
 def _told(made: "Plan", sent: "Sent", verb: str, *, done: bool, as_json: bool) -> None:
@@ -206,9 +210,9 @@ def _told(made: "Plan", sent: "Sent", verb: str, *, done: bool, as_json: bool) -
     if not made.taken:
         out.print(f"there is nothing to {verb}")
     elif done:
-        out.print(f"{sent.acknowledged:,} sent; `lesson-progress dead-letters list` says what becomes of them")
+        out.print(_DONE[verb].format(sent.acknowledged))
     else:
-        out.print("nothing was sent; repeat with --yes to do it")
+        out.print("nothing was done; repeat with --yes to do it")
 
 
 def _now() -> int:

@@ -81,7 +81,7 @@ def plan(letters: Iterable[Known], wanted: Selection, rule: Rule, limit: int | N
         why = rule(known, wanted.named)
         if why is not None:
             if wanted.named:
-                raise OperatorError(f"nothing was sent: {known.letter.position} is left alone, since {why}")
+                raise OperatorError(f"nothing was done: {known.letter.position} is left alone, since {why}")
             made.left[why] += 1
         elif limit is None or made.taken.total() < limit:
             made.taken[known.letter.service, known.letter.error] += 1

@@ -60,7 +60,7 @@ async def test_a_dead_letter_whose_cause_is_mended_has_its_effect_once_however_o
 
     assert (dry.code, sent.code, sent.json["sent"]) == (0, 0, 1), sent.err
     assert "certificates: EnrollmentNotCompleted: 1 letter to replay" in dry.err
-    assert "nothing was sent" in dry.err
+    assert "nothing was done" in dry.err
     issued = await gateway.certificate(learner.enrollment_id)
     await eventually(lambda: in_state(system, position, "handled"), within=30)
 

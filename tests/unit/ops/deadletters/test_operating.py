@@ -173,7 +173,7 @@ async def test_a_letter_without_its_value_cannot_be_replayed(
     await bury(service, record(value=b"v" * (DEAD_LETTER_BYTES + 1)))
     assert (await operator.only()).letter.value_dropped
 
-    with pytest.raises(OperatorError, match=r"nothing was sent.*too large to be kept"):
+    with pytest.raises(OperatorError, match=r"nothing was done.*too large to be kept"):
         await operator.replay(FIRST)
     assert (await operator.replay(error="TooLarge")).left == {Left.DROPPED: 1}
     assert log.read(REPLAYS) == []
