@@ -62,7 +62,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     from rich.progress import Progress
 
     from ops.verify.index import Index
-    from ops.verify.judges import build_judges
+    from ops.verify.judges import judges_of
     from ops.verify.reading import kafka_log
     from ops.verify.run import Verification
     from shared.clock import system_clock
@@ -86,7 +86,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
 
         index = Index(Path(folder))
         try:
-            async with kafka_log(target) as log, build_judges(target.settings) as judges:
+            async with kafka_log(target) as log, judges_of(target.settings) as judges:
                 await Verification(judges, log, index, findings, system_clock, on_progress).run()
         finally:
             index.close()

@@ -5,6 +5,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ops.errors import OperatorError
+from ops.failures import database_named
+from shared.errors import Transient
 from shared.kafka.judging import RecordJudge
 
 if TYPE_CHECKING:
@@ -12,6 +15,12 @@ if TYPE_CHECKING:
     from services.progress.app import Judge as ProgressJudge
     from services.recalculator.app import Judge as RecalculatorJudge
     from shared.settings import ServiceSettings
+
+_NO_DATABASE = "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)"
+_NO_KEYS = (
+    "the issuer's key set does not answer, and no token can be judged without it; "
+    "name it in LESSON_PROGRESS_AUTH__JWKS and run the command again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +46,28 @@ class Judges:
 
 
 @asynccontextmanager
-async def build_judges(settings: "ServiceSettings") -> AsyncIterator[Judges]:
+async def judges_of(settings: "ServiceSettings") -> AsyncIterator[Judges]:
     """Judges on the configured database, with each service's own keys.
 
     Raises:
         Fatal: a setting cannot be used.
-        Transient: the database, or the issuer's key set, does not answer.
+        OperatorError: the database, or the issuer's key set, does not answer.
     """
     from services.certificates.app import build_judge as certificates  # noqa: PLC0415 - drivers, when they are needed
     from services.progress.app import build_judge as progress  # noqa: PLC0415 - the same
     from services.recalculator.app import build_judge as recalculator  # noqa: PLC0415 - the same
+    from shared.mongo.client import DatabaseAway  # noqa: PLC0415 - the same
 
     async with AsyncExitStack() as opened:
-        yield Judges(
-            await opened.enter_async_context(progress(settings)),
-            await opened.enter_async_context(recalculator(settings)),
-            await opened.enter_async_context(certificates(settings)),
-        )
+        try:
+            judges = Judges(
+                await opened.enter_async_context(progress(settings)),
+                await opened.enter_async_context(recalculator(settings)),
+                await opened.enter_async_context(certificates(settings)),
+            )
+        except DatabaseAway as failure:
+            raise OperatorError(_NO_DATABASE) from failure
+        except Transient as failure:
+            raise OperatorError(_NO_KEYS) from failure
+        with database_named():
+            yield judges

@@ -31,9 +31,13 @@ class Horizons:
         """A partition of this topic cannot be read: anything may stand there."""
         self._of[topic] = _NEVER
 
+    def holds(self, topic: str, at: int) -> bool:
+        """Whether everything that was written into this topic at this moment or later was read."""
+        return at > self._of.get(topic, 0)
+
     def reach(self, message_type: str, at: int) -> bool:
         """Whether every message of this type that was written at this moment or later was read."""
-        return all(at > self._of.get(topic.name, 0) for topic in _carriers(message_type))
+        return all(self.holds(topic.name, at) for topic in _carriers(message_type))
 
 
 @cache
@@ -90,7 +94,8 @@ def _compare(event: Entry, fact: Entry | None, findings: Findings) -> None:
 
 def _add(command: Entry, account: _Account) -> None:
     account.commands += 1
-    account.settled = account.settled or bool(command.flags & SETTLED)
+    # One that ended as a dead letter owes no event.
+    account.settled = account.settled or command.flags & (SETTLED | LETTERED) == SETTLED
     account.stamped = account.stamped and bool(command.flags & STAMPED)
     if account.fact is None or command.at != account.fact.at:
         return

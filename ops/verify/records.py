@@ -7,11 +7,13 @@ from ops.verify import letters
 from ops.verify.findings import CANNOT_BE_JUDGED, SWALLOWED, UNFINISHED, Findings
 from ops.verify.index import COMMAND, LETTERED, SETTLED, STAMPED, Entry, Index, StoredLetter, Suspect, key_of
 from ops.verify.judges import Judges
+from ops.verify.ledger import Horizons
 from ops.verify.letters import position_of
 from shared.contracts.gateways import LessonComplete
 from shared.contracts.ids import deterministic_id
 from shared.contracts.progress import LessonCompleted, LessonMarked
 from shared.contracts.rejections import CommandRejected
+from shared.contracts.topics import dead_letters_of
 from shared.kafka.judging import Judgement
 from shared.kafka.records import LOG_APPEND_TIME, Record
 from shared.verification import Defect, Fate, Unjudged, Verdict
@@ -37,14 +39,23 @@ class Reading:
     """Judges the records of one partition that one service reads, batch by batch."""
 
     def __init__(
-        self, service: str, committed: int, judges: Judges, changes: Changes, index: Index, findings: Findings
+        self,
+        service: str,
+        committed: int,
+        judges: Judges,
+        changes: Changes,
+        index: Index,
+        findings: Findings,
+        horizons: Horizons,
     ) -> None:
         self._service = service
+        self._dead_letters = dead_letters_of(service)
         self._committed = committed
         self._judges = judges
         self._changes = changes
         self._index = index
         self._findings = findings
+        self._horizons = horizons
 
     async def take(self, records: Sequence[Record]) -> None:
         """Judge one batch."""
@@ -67,15 +78,11 @@ class Reading:
     def _wait(self, record: Record, judgement: Judgement) -> None:
         verdict = judgement.verdict
         self._index.add_pending(
-            key for key in (verdict.enrollment_id, verdict.course_id) if key and self._names(key, verdict)
+            # A course is waited for only by who asks for the whole course.
+            [key for key in (verdict.enrollment_id or verdict.course_id,) if key is not None]
         )
         self._findings.fate(record.topic, UNFINISHED)
         self._findings.unfinished_yet(f"records of {self._service}", position_of(record))
-
-    @staticmethod
-    def _names(key: str, verdict: Verdict) -> bool:
-        # A course is waited for only by who asks for the whole course.
-        return key == verdict.enrollment_id or verdict.enrollment_id is None
 
     def _end(self, record: Record, judgement: Judgement, letter: StoredLetter | None) -> None:
         verdict = judgement.verdict
@@ -85,6 +92,9 @@ class Reading:
         match verdict.fate:
             case Fate.RECORDED | Fate.REJECTED:
                 self._findings.fate(record.topic, verdict.fate.value)
+            case Fate.DEAD_LETTER | Fate.MISSING if not self._horizons.holds(self._dead_letters, judgement.at):
+                self._findings.fate(record.topic, CANNOT_BE_JUDGED)
+                self._findings.cannot_judge(Unjudged.OLDER_THAN_TOPIC)
             case Fate.DEAD_LETTER:
                 self._findings.fate(record.topic, SWALLOWED)
                 self._findings.defect(Defect.MISSING_DEAD_LETTER, position_of(record), verdict.why)
@@ -94,6 +104,7 @@ class Reading:
                 self._suspect(record, judgement, without)
 
     def _suspect(self, record: Record, judgement: Judgement, without: str) -> None:
+        """Judge this one once the answers are read: only where they say nothing it is `without` one."""
         marked = key_of(deterministic_id(LessonMarked.TYPE, judgement.reference))
         rejected = key_of(deterministic_id(CommandRejected.TYPE, judgement.reference))
         subject = judgement.verdict.progress_id or judgement.verdict.enrollment_id or judgement.verdict.course_id or ""

@@ -80,7 +80,7 @@ class Verification:
         publisher, reading = events.publisher_of(number.topic), None
         if (service := _reader_of(number.topic)) is not None:
             committed = self._committed.get((service, number), 0)
-            reading = Reading(service, committed, self.judges, changes, self.index, self.findings)
+            reading = Reading(service, committed, self.judges, changes, self.index, self.findings, self.horizons)
 
         async def take(records: Sequence[Record]) -> None:
             if publisher is not None:

@@ -50,7 +50,8 @@ def _beyond(run: Run) -> str:
     return f"progress in {PROGRESS_COMMANDS}:0"
 
 
-def _bury(run: Run, one: Record) -> None:
+def bury(run: Run, one: Record) -> None:
+    """Write the dead letter of a record."""
     letter = dead_letter(
         one, group="progress", failure=ValueError(), attempts=Attempts(5, NOW), at=one.timestamp, version="1"
     )
@@ -59,7 +60,7 @@ def _bury(run: Run, one: Record) -> None:
 
 def _doubled_fate(run: Run) -> str:
     first = run.stand(PROGRESS_COMMANDS)[0]
-    _bury(run, first)
+    bury(run, first)
     return _place(first)
 
 
@@ -77,7 +78,7 @@ def _altered_letter(run: Run) -> str:
 
 def _letter_of_nothing(run: Run) -> str:
     nowhere = record(offset=999)
-    _bury(run, nowhere)
+    bury(run, nowhere)
     return _place(nowhere)
 
 

@@ -7,7 +7,8 @@ from aiokafka import TopicPartition
 
 from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
 from shared.verification import Defect, Unjudged
-from tests.support.builders import enrollment_id
+from tests.support.builders import completion, enrollment_id
+from tests.support.planting import bury
 from tests.support.recalculating import course_changed
 from tests.support.verified import ADA, BEN, CAROL, COURSE, LESSONS, Run, asked, healthy_run, unstamped
 
@@ -109,6 +110,32 @@ async def test_what_is_older_than_its_topic_cannot_be_judged() -> None:
     assert findings.healthy
     assert findings.unjudged[Unjudged.OLDER_THAN_TOPIC] > len(run.progress.facts)
     assert not findings.fates
+
+
+async def test_without_the_dead_letters_nobody_knows_what_became_of_poison() -> None:
+    run = await healthy_run()
+    letters = TopicPartition("progress.deadletters", 0)
+    run.topics.begins[letters] = run.log.end(letters)
+    run.clock.move(1000)
+
+    findings = await run.verify()
+
+    assert findings.healthy, findings.listed
+    assert findings.unjudged[Unjudged.OLDER_THAN_TOPIC] == 3
+
+
+async def test_a_record_whose_other_copy_waits_owes_no_event_yet() -> None:
+    run = await healthy_run()
+    copy = run.send(asked(CAROL, LESSONS[0]), asked(CAROL, LESSONS[0]))
+    bury(run, copy[0])
+    run.log.committed[TopicPartition(PROGRESS_COMMANDS, copy[0].partition)] = copy[0].offset + 1
+    fact = completion(CAROL, LESSONS[0], at=copy[1].timestamp)
+    run.progress.facts[CAROL, LESSONS[0]] = fact
+
+    findings = await run.verify()
+
+    assert findings.healthy, findings.listed
+    assert findings.unfinished["events"] == 1
 
 
 async def test_a_partition_that_cannot_be_read_is_said_to_be_so() -> None:
