@@ -32,6 +32,10 @@ def test_what_takes_long_is_begun_before_all_that_is_not_named() -> None:
     assert sorted(nodes, key=turn_of) == nodes[::-1]
 
 
+def test_a_file_that_is_named_has_a_turn_of_its_own_and_not_its_folders() -> None:
+    assert turn_of("tests/e2e/test_answers.py::t") < turn_of("tests/e2e/test_killed_services.py::t")
+
+
 def test_no_two_workers_have_a_port_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[int] = []
     for worker in range(10):
