@@ -8,7 +8,7 @@ import pytest
 
 from ops.stacks import StackKind
 from services.certificates.auditing import MongoAuditStore
-from services.certificates.ports import AuditStore, Store
+from services.certificates.ports import AuditStore, CertificateRecords, Store
 from services.certificates.storage import MongoStore
 from shared.mongo.client import Database
 from shared.settings import MongoSettings
@@ -42,6 +42,7 @@ class World:
     store: Store
     platform: Platform
     audit: AuditStore
+    records: CertificateRecords
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +91,11 @@ async def world(request: pytest.FixtureRequest, servers: Servers, record_propert
     """Every store there is: what holds for a real one has to hold for the fake."""
     if request.param == "memory":
         fake = FakeCertificateStore()
-        yield World(fake, fake, fake)
+        yield World(fake, fake, fake, fake)
         return
     record_property("stack", servers.name(request.param))
     async with servers.room(request.param, "certificates", keys_per_query=2) as room:
         store = MongoStore(room.own, room.settings)
         await store.prepare()
-        yield World(store, MongoPlatform(room.platform), MongoAuditStore(room.own, room.settings))
+        audit = MongoAuditStore(room.own, room.settings)
+        yield World(store, MongoPlatform(room.platform), audit, store)

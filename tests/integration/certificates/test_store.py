@@ -231,3 +231,43 @@ async def test_the_email_of_a_learner_without_an_address_has_none(world: World) 
     await world.store.tell([TOLD], email_due=NOW)
 
     assert await world.store.next_email(NOW, NOW + 10) == (TOLD, None)
+
+
+async def test_certificates_and_notifications_are_found_page_by_page_in_the_order_of_their_ids(world: World) -> None:
+    certificates = numbered(5)
+    told = [replace(TOLD, notification_id=f"n-{n}") for n in range(5)]
+    await world.store.claim(certificates)
+    await world.store.tell(told)
+
+    first = await world.records.certificates_after(None, 3)
+    rest = await world.records.certificates_after("c-2", 3)
+    some = await world.records.told_after("n-1", 2)
+
+    assert [*first, *rest] == certificates
+    assert await world.records.certificates_after("c-4", 3) == []
+    assert list(some) == told[2:4]
+    assert await world.records.certificates_by_id(["c-3", "unknown"]) == {"c-3": certificates[3]}
+    assert await world.records.every_certificate(["enrollment-3", "unknown"]) == {"enrollment-3": [certificates[3]]}
+
+
+async def test_what_learners_completed_is_found_by_learner(world: World) -> None:
+    await world.platform.enroll("enrollment-1", "learner-1", "course-1", completed_at=NOW)
+    await world.platform.enroll("enrollment-2", "learner-1", "course-2", completed_at=None)
+    await world.platform.enroll("enrollment-3", "learner-2", "course-1", completed_at=None)
+
+    found = await world.records.completed_by(["learner-1", "learner-2", "nobody"])
+
+    assert {user: [e.enrollment_id for e in some] for user, some in found.items()} == {
+        "learner-1": ["enrollment-1"],
+        "learner-2": [],
+    }
+    assert await world.records.existing(["enrollment-2", "unknown"]) == {"enrollment-2"}
+
+
+async def test_a_file_is_whole_while_all_its_parts_are_there(world: World) -> None:
+    files = [PdfFile("small", "c-1", b"%PDF-"), PdfFile("large", "c-2", bytes(600_000))]
+    await world.store.keep(files)
+
+    assert await world.records.whole_files(["small", "large", "unknown"]) == {"small", "large"}
+    await world.store.discard(["small"])
+    assert await world.records.whole_files(["small", "large"]) == {"large"}

@@ -7,7 +7,7 @@ import pytest
 
 from ops.platform.indexes import prepare_indexes
 from services.progress.domain import Enrollment, Lesson, Module, PlacedLesson, counted_lessons
-from services.progress.ports import LearnerInCourse, ProgressStore
+from services.progress.ports import LearnerInCourse, ProgressRecords
 from services.progress.storage import MongoProgressStore
 from shared.mongo.client import Database
 from tests.support.database_servers import SERVERS, Servers, servers_of
@@ -18,7 +18,7 @@ class World(Protocol):
     """A store, and the platform that fills the catalog beside it."""
 
     @property
-    def store(self) -> ProgressStore:
+    def store(self) -> ProgressRecords:
         """What is tested."""
 
     async def course(self, course_id: str, modules: Mapping[str, Mapping[str, Any]]) -> None:

@@ -141,3 +141,18 @@ class TestACourse:
             ("learner-2", "course-2"): ("learner-2@course-2", ["other-1"], ["other-1"]),
             ("learner-2", "course-3"): ("learner-2@course-3", [], []),
         }
+
+
+class TestCheckingRecords:
+    async def test_records_are_found_by_their_ids_and_page_by_page_in_the_order_of_them(self, world: World) -> None:
+        facts = [completion("learner-1", f"lesson-{n}", at=NOW + n) for n in range(5)]
+        await world.store.record(facts)
+        in_order = sorted(facts)
+
+        first = await world.store.recorded_after(None, 3)
+        rest = await world.store.recorded_after(first[-1].progress_id, 3)
+
+        assert [*first, *rest] == in_order
+        assert await world.store.recorded_after(in_order[-1].progress_id, 3) == []
+        assert await world.store.recorded({facts[2].progress_id, "unknown"}) == {facts[2].progress_id: facts[2]}
+        assert await world.store.record_count() == 5

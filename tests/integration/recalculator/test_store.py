@@ -2,7 +2,16 @@
 
 from dataclasses import replace
 
-from services.recalculator.domain import BackgroundAudit, Enrollment, Fact, Lesson, Progress, Recalculated, Sweep
+from services.recalculator.domain import (
+    BackgroundAudit,
+    CourseChange,
+    Enrollment,
+    Fact,
+    Lesson,
+    Progress,
+    Recalculated,
+    Sweep,
+)
 from tests.support.fakes_recalculator import ENROLLED_AT
 from tests.support.issuer import NOW
 from tests.support.recalculator_worlds import World
@@ -232,3 +241,16 @@ class TestBackgroundAudit:
         assert await world.store.advance_background_audit(first, BackgroundAudit(2, "me"))
         assert not await world.store.advance_background_audit(first, BackgroundAudit(2, "another"))
         assert await world.store.background_audit() == BackgroundAudit(2, "me")
+
+
+class TestChanges:
+    async def test_the_latest_change_of_a_course_is_known_and_whether_it_is_over(self, world: World) -> None:
+        assert (await world.store.changes(["course-1"]), await world.store.latest_change()) == ({}, 0)
+        await world.store.request_sweeps({"course-1": NOW, "course-2": NOW + 5})
+        [first] = [sweep for sweep in await world.store.open_sweeps(10) if sweep.course_id == "course-1"]
+        await world.store.advance_sweep(first, None, NOW + 9)
+
+        found = await world.store.changes(["course-1", "course-2", "course-3"])
+
+        assert found == {"course-1": CourseChange(NOW, open=False), "course-2": CourseChange(NOW + 5, open=True)}
+        assert await world.store.latest_change() == NOW + 5
