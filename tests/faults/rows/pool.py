@@ -12,9 +12,14 @@ from pathlib import Path
 from tests.faults.rows.verdicts import Result, Task, Verdict
 
 #: Stacks start one after the other: a dozen at once would keep each other from answering (s).
-_STARTS_APART = 8.0
+STARTS_APART = 8.0
 _LAST_SECONDS = 60.0
 _LINE_BYTES = 1024 * 1024
+
+
+def lane_command(number: int, failures: Path) -> tuple[str, ...]:
+    """The command that is one lane."""
+    return sys.executable, "-m", "tests.faults.rows.worker", str(number), str(failures)
 
 
 class Pool:
@@ -33,7 +38,7 @@ class Pool:
             for tasks, count in groups:
                 waiting = deque(tasks)
                 for _ in range(min(count, len(waiting))):
-                    lanes.create_task(self._lane(waiting, delay=started * _STARTS_APART))
+                    lanes.create_task(self._lane(waiting, delay=started * STARTS_APART))
                     started += 1
 
     async def _lane(self, waiting: deque[Task], *, delay: float) -> None:
@@ -41,11 +46,7 @@ class Pool:
         await asyncio.sleep(delay)
         while waiting:
             process = await subprocess.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.faults.rows.worker",
-                str(self._next_number()),
-                str(self._failures),
+                *lane_command(self._next_number(), self._failures),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 limit=_LINE_BYTES,

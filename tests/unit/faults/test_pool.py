@@ -1,0 +1,52 @@
+"""Lanes side by side: every task gets one result, also when its lane ends by itself."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.rows import pool
+from tests.faults.rows.pool import Pool
+from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
+
+#: A lane that passes every row but the third, on which it ends; at the end its checker speaks.
+LANE = """
+import json, sys
+for line in sys.stdin:
+    task = json.loads(line)
+    if task["row"] == 3:
+        sys.exit(7)
+    print(json.dumps({"row": task["row"], "seed": task["seed"], "verdict": "passed", "seconds": 1.0}), flush=True)
+print(json.dumps({"row": 0, "seed": 1, "verdict": "passed", "seconds": 1.0}), flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "lane_command", lambda number, failures: (sys.executable, "-c", LANE))
+    monkeypatch.setattr(pool, "STARTS_APART", 0)
+
+
+async def test_every_task_has_a_result_and_every_lane_its_checkers_word(tmp_path: Path) -> None:
+    begun: list[Task] = []
+    ended: list[Result] = []
+    tasks = [Task(row, 1, quick=True) for row in (1, 2, 4)]
+
+    await Pool(tmp_path, begun=begun.append, ended=ended.append).run([(tasks[:2], 1), (tasks[2:], 5)])
+
+    assert sorted(begun, key=lambda task: task.row) == tasks
+    assert sorted(result.row for result in ended) == [CHECKER, CHECKER, 1, 2, 4]
+    assert {result.verdict for result in ended} == {Verdict.PASSED}
+
+
+async def test_a_row_whose_lane_ends_has_failed_and_the_next_one_finds_a_new_lane(tmp_path: Path) -> None:
+    ended: list[Result] = []
+    tasks = [Task(row, 1, quick=True) for row in (3, 4)]
+
+    await Pool(tmp_path, begun=lambda _: None, ended=ended.append).run([(tasks, 1)])
+
+    assert [(result.row, result.verdict) for result in ended if result.row != CHECKER] == [
+        (3, Verdict.FAILED),
+        (4, Verdict.PASSED),
+    ]
+    assert ended[0].what == "its lane ended by itself (7)"
