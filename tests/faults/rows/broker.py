@@ -22,7 +22,7 @@ async def away_for_ten_minutes(run: Run) -> None:
     held = link.hold_request("Produce", topics.LESSON_COMPLETED)
     await world.send()
     await held.until_caught()
-    before = commits.count
+    before = await commits.caught_up()
 
     async with away(run, "broker", run.turn(MODES)):
         held.lose()
@@ -43,7 +43,7 @@ async def acknowledgement_lost(run: Run) -> None:
     await world.send()
 
     await lost.until_caught()
-    before = commits.count
+    before = await commits.caught_up()
     await asyncio.sleep(run.chance.uniform(0, 2) if run.quick else _BEYOND_THE_CLIENT)
     assert commits.count == before, "something was committed, though its event was not acknowledged"
     lost.let_pass()

@@ -1,10 +1,13 @@
 """What a service commits, and what the broker answers: nothing beyond the finished prefix, nothing taken back."""
 
+import asyncio
 from dataclasses import dataclass
 
 from tests.faults.proxy.kafka_wire import committed, error_codes
 from tests.faults.proxy.link import Link
 from tests.faults.proxy.traps import ANSWER, Fate
+
+_CAUGHT_UP_SECONDS = 1.0
 
 #: A partition of the topic that is watched, with the topic's name.
 Partition = tuple[str, int]
@@ -29,6 +32,14 @@ class Commits:
     async def until(self, count: int = 1, *, within: float = 30.0) -> None:
         """Wait until there were so many."""
         await self._trap.until_caught(count, within=within)
+
+    async def caught_up(self) -> int:
+        """Wait until what was finished before is committed; answers how many commits there were then.
+
+        A service commits at most once in 100 ms, so what it commits later than this it has finished later.
+        """
+        await asyncio.sleep(_CAUGHT_UP_SECONDS)
+        return self.count
 
     @property
     def count(self) -> int:

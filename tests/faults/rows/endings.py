@@ -44,7 +44,7 @@ async def longer_than_the_grace(run: Run) -> None:
     log = run.lane.log_size(stage.service)
     await world.send()
     await held.until_caught()
-    before = commits.count
+    before = await commits.caught_up()
 
     code = await run.lane.stop(stage.service, seconds=GRACE_SECONDS + 5)
     run.chance.choice((held.lose, held.let_pass))()

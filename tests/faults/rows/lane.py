@@ -17,7 +17,7 @@ from tests.faults.proxy.mongo_wire import MongoWire
 from tests.support.system import System, running_system
 
 #: A silent consumer loses its partitions after this (ms): so long every killed service is waited for.
-SESSION_MS = 4_000
+SESSION_MS = 6_000
 #: The setting that puts every bulk of updates into one transaction.
 IN_TRANSACTION = f"{PREFIX}MONGO__BULK_IN_TRANSACTION"
 _SETTLED_SECONDS = 90.0
