@@ -262,3 +262,11 @@ class TestWaiting:
         audit = Audit([], looks=[[NO_PDF, FAILED], []])
 
         assert await self.wait(audit, "enrollment-2", "enrollment-3") == ([FAILED], [1, 0])
+
+
+def test_a_certificate_is_revoked_only_by_who_says_yes(command: Command, producer: Producer) -> None:
+    ended = command("certificates", "revoke", "enrollment-1")
+
+    assert ended.code == 1
+    assert "would be revoked for good; repeat with --yes to do it" in ended.err
+    assert producer.sent == []

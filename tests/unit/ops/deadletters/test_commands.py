@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ops.deadletters.planning import Plan
 from ops.deadletters.session import write_value
 from ops.errors import OperatorError
 from tests.support.builders import command as lesson_command
@@ -44,6 +45,23 @@ def test_what_means_nothing_is_refused_in_one_sentence(
     assert ended.code == 1
     assert sentence in ended.err
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("deed", [["replay"], ["discard", "--reason", "known"]], ids=["replay", "discard"])
+def test_without_a_yes_nothing_can_be_sent(
+    command: Command, monkeypatch: pytest.MonkeyPatch, deed: list[str]
+) -> None:
+    asked: list[object] = []
+
+    async def carried_out(_target: object, _wanted: object, _rule: object, do: object, **_: object) -> Plan:
+        asked.append(do)
+        return Plan()
+
+    monkeypatch.setattr("ops.deadletters.session.carried_out", carried_out)
+
+    command("dead-letters", *deed, "--service", "progress")
+
+    assert asked == [None]
 
 
 def test_ctrl_c_says_how_many_are_done(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

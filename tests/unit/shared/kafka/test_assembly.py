@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.progress.messaging import ACCEPTS
 from shared.errors import Fatal
 from shared.kafka import assembly
-from shared.kafka.assembly import KafkaSide
+from shared.kafka.assembly import BreakerOpen, KafkaSide
 from shared.kafka.connection import BrokerAway
 from shared.settings import KafkaSettings
 from tests.support.fakes import FakeVerifier
@@ -123,6 +123,22 @@ async def test_a_group_that_cannot_be_left_keeps_no_producer_open(parts: Parts) 
         await parts.side.stop()
 
     assert parts.producer.stopped
+
+
+async def test_a_service_whose_breaker_is_open_is_not_ready_and_says_why(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def topics() -> set[str]:
+        return {"progress.commands"}
+
+    monkeypatch.setattr(parts.side, "_existing_topics", topics)
+    await parts.side.start()
+    await parts.side.check()
+
+    parts.side._breaker.open = True
+
+    with pytest.raises(BreakerOpen, match="died of unknown causes; restart when the cause is mended"):
+        await parts.side.check()
 
 
 class TestWatchingTheConnection:

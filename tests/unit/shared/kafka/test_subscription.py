@@ -258,6 +258,19 @@ class TestARebalance:
 
         assert log.committed == {P1: 1}
 
+    async def test_what_waited_there_is_forgotten_and_not_woken(
+        self, subscribed: Subscribed, log: FakeLog, slow: Slow
+    ) -> None:
+        slow.go.set()
+        slow.outcomes["lesson-1"] = Outcome("dead_letter", failure=Transient("away"))
+        log.add(command("lesson-1"))
+        await subscribed.batch()
+        assert subscribed.process.loop._timers.keys() == {P0}
+
+        await subscribed.subscription.on_partitions_revoked({P0})
+
+        assert subscribed.process.loop._timers == {}
+
     async def test_what_is_assigned_anew_may_be_committed_again(
         self, subscribed: Subscribed, log: FakeLog, slow: Slow
     ) -> None:
