@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 ROWS ?=
 SEEDS ?= 1-3
-.PHONY: help setup demo test test-real test-containers faults faults-quick parts bench endurance lint format lock clean
+.PHONY: help setup demo test test-real test-containers faults faults-quick guards mutants parts bench endurance lint format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,13 @@ faults: $(INSTALLED) ## Every fault of the reliability table, with real processe
 faults-quick: $(INSTALLED) ## The faults that are quick, for one seed
 	$(BIN)/python -m tests.faults.rows --quick --seeds 1
 
+guards: $(INSTALLED) ## Take each guard out of a copy of the source; its tests must turn red (ONLY=NAME REPORT=FILE)
+	$(BIN)/python -m tests.faults.guards $(if $(ONLY),--only $(ONLY)) $(if $(REPORT),--report $(REPORT))
+
+mutants: $(INSTALLED) ## Change rules, use cases and the consume loop by chance (an hour); survivors are listed at the end
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 parts: $(INSTALLED) ## Fetch and build what test-real needs: Kafka's jars (Maven) and the Rust database server (cargo)
 	$(BIN)/python -m ops.stacks.fetch
 
@@ -67,4 +74,4 @@ lock: $(INSTALLED) ## Pin every dependency again, with hashes and without addres
 		--all-extras --prerelease if-necessary-or-explicit --upgrade --quiet --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what was made here
-	rm -rf $(VENV) .lesson-progress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) mutants .lesson-progress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

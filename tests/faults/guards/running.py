@@ -98,11 +98,12 @@ class Runner:
         finally:
             # Also what a test has started: nothing is left when the run is given up.
             _end(process)
+        noted: list[Noted] = []
         with suppress(OSError, ValueError):
-            noted: list[Noted] = json.loads(self._record.read_text(encoding="utf-8"))
-            return noted, ""
-        lines = self._printed.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return [], lines[-1] if lines else "pytest ended without a word"
+            noted = json.loads(self._record.read_text(encoding="utf-8"))
+        lines = self._printed.read_text(encoding="utf-8", errors="replace").splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or ["pytest ended without a word"]
+        return noted, errors[0]
 
 
 @asynccontextmanager

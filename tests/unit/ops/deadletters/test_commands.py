@@ -48,9 +48,7 @@ def test_what_means_nothing_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize("deed", [["replay"], ["discard", "--reason", "known"]], ids=["replay", "discard"])
-def test_without_a_yes_nothing_can_be_sent(
-    command: Command, monkeypatch: pytest.MonkeyPatch, deed: list[str]
-) -> None:
+def test_without_a_yes_nothing_can_be_sent(command: Command, monkeypatch: pytest.MonkeyPatch, deed: list[str]) -> None:
     asked: list[object] = []
 
     async def carried_out(_target: object, _wanted: object, _rule: object, do: object, **_: object) -> Plan:
