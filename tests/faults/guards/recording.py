@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.faults.guards.running import Noted
 
 #: Names the file.
-RECORD = "LESSON_PROGRESS_GUARDS_RECORD"
+RECORD = "GUARDS_RECORD"
 ASSERTION, TIMEOUT = "assertion", "timeout"
 
 _notes: "list[Noted]" = []
