@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as failure:
         console.print(f"{failure.filename} cannot be used: {failure.strerror}", style="bold red", highlight=False)
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):  # Ctrl-C, SIGTERM
         console.print(f"interrupted; --seed {options.seed} repeats it", highlight=False)
         return 130
     if options.json:

@@ -40,6 +40,11 @@ class Sample:
     #: The same of progress, by partition of the commands.
     partitions: dict[int, int]
 
+    @property
+    def left(self) -> int:
+        """Records that all services together have still to handle."""
+        return sum(self.behind.values())
+
 
 @dataclass(slots=True)
 class Samples:
@@ -60,7 +65,7 @@ class Samples:
     @property
     def behind(self) -> int:
         """How many records the services have still to handle, at the last sample."""
-        return sum(self.all[-1].behind.values()) if self.all else 0
+        return self.all[-1].left if self.all else 0
 
 
 @dataclass(frozen=True, slots=True)
