@@ -81,6 +81,7 @@ def _repair(
     if findings:
         console().print(_plan_table(planned))
     if planned.commands:
+        tell(f"To be sent: {', '.join(f'{count} {kind}' for kind, count in planned.sent.items())}.")
         run(_send(target, planned), interrupted=SENT_STAYS)
         tell(f"{len(planned.commands)} commands sent.")
     remaining = [finding for finding in findings if finding.remedy is None]
@@ -166,11 +167,9 @@ def _table(findings: "Sequence[Finding]") -> "Table":
 
 
 def _plan_table(planned: "Plan") -> "Table":
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("differences", "kind", "healed by")
+    table = Table(*(Column(heading, overflow="fold") for heading in ("differences", "kind", "healed by")))
     for step in planned.steps:
         table.add_row(str(step.findings), step.kind, step.remedy or "nothing, before a person mends the cause")
-    for kind, count in planned.sent.items():
-        table.add_row("", "to be sent", f"{count} {kind}")
     return table
