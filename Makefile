@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 ROWS ?=
 SEEDS ?= 1-3
-.PHONY: help setup demo test test-real test-containers faults faults-quick guards mutants parts bench endurance lint format lock clean
+.PHONY: help setup demo test nightly test-real test-containers faults faults-quick guards mutants parts bench endurance lint format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ test: $(INSTALLED) ## Everything that runs on the embedded stack
 
 test-real: $(INSTALLED) ## What depends on the stack again, on Apache Kafka and the Rust database server; foreign gateways; containers
 	pytest -q -n 2 --stack kafka -m "(stacked or real or containers) and not bench"
+
+nightly: $(INSTALLED) ## Every crash point each time it is reached, and 200,000 steps of the state machine
+	LESSON_PROGRESS_THOROUGH=1 pytest -q -n 2 --dist loadfile tests/faults/crash_points tests/faults/state_machine
 
 test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)
 	pytest -q -n 2 -m containers

@@ -1,7 +1,7 @@
 """What every suite shares: on which stack it runs, and a closing line that says which stack served which suite."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +14,19 @@ from tests.support.composed import missing_for_containers
 from tests.support.workers import Shares, turn_of
 
 _SERVED: defaultdict[str, set[str]] = defaultdict(set)
+#: What tests counted (`record_property`), summed up at the end: they may have run in several processes.
+_COUNTED: Counter[str] = Counter()
+#: A closing line for each of these counts that is there.
+_SUMS = {
+    "crash points": "crash points: {awaits:,} awaits, {crash points:,} points tried, {violations:,} violations",
+    "steps": "state machines: {steps:,} steps",
+}
 #: What tests with these marks stand on.
 _STACKS = {"real": "Apache Kafka and the Rust server", "containers": "containers"}
 
 #: Set where a part that is missing is a failure: in CI.
 _REQUIRED = "LESSON_PROGRESS_REQUIRE_REAL"
+_NAMES = {"awaits", "crash points", "violations", "steps"}
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 #: A machine that is busy for a moment is no defect: no example is timed.
@@ -100,6 +108,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         known = "containers" if "containers" in report.keywords else "real" if "real" in report.keywords else ""
         served = dict(report.user_properties).get("stack", _STACKS.get(known, "no stack"))
         _SERVED[suite].add(str(served))
+        _COUNTED.update({name: int(str(count)) for name, count in report.user_properties if name in _NAMES})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -108,3 +117,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for suite, stacks in sorted(_SERVED.items()):
         named = sorted(stacks - {"no stack"}) or ["no stack: in memory"]
         terminalreporter.write_line(f"{suite:>12}: {', '.join(named)}")
+    for count, sentence in _SUMS.items():
+        if _COUNTED[count]:
+            terminalreporter.write_line(sentence.format_map(_COUNTED))

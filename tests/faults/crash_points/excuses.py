@@ -1,0 +1,66 @@
+"""The awaits at which no process is stopped here, and why: each is looked up, and none may be reached after all."""
+
+from tests.support.lives import Await
+
+
+def excuse_of(place: Await) -> str | None:
+    """The entry that excuses this await."""
+    return next((entry for entry in EXCUSES if _covers(entry, place)), None)
+
+
+def _covers(entry: str, place: Await) -> bool:
+    where, _, text = entry.partition(" ")
+    module, _, function = where.partition(":")
+    if function:
+        return place.module == module and place.function == function and text in place.text
+    return place.module == module or place.module.startswith(f"{module}.")
+
+
+#: By module, by module and function, or by these and a part of what is waited for.
+EXCUSES = {
+    # Whoever asks over HTTP changes nothing: queries read, and answer.
+    "services.progress.http": "queries: they change nothing",
+    "services.progress.handlers:course_progress": "a query: it changes nothing",
+    "services.progress.storage:MongoProgressStore.course_progress": "a query: it changes nothing",
+    "services.progress.storage:MongoProgressStore._read_progress": "a query: it changes nothing",
+    "services.progress.storage:MongoProgressStore._counted": "a query: it changes nothing",
+    "services.certificates.http": "queries: they change nothing",
+    "services.certificates.handlers.handing_out:download": "a query: it changes nothing",
+    "services.certificates.storage:MongoStore.certificate": "a query: it changes nothing",
+    "services.certificates.storage:MongoStore.pdf": "a query: it changes nothing",
+    "shared.bearer": "queries: they change nothing",
+    "shared.identity.verifier:TokenVerifier.authenticate": "the caller of a query",
+    "shared.mongo.gathering": "queries: they change nothing",
+    "shared.observability.health": "health checks: they change nothing",
+    "shared.kafka.assembly:KafkaSide.check": "a health check: it changes nothing",
+    "services.recalculator.app:build_auditor": "the operator's audit: it reads, in a process of its own",
+    "services.recalculator.storage:MongoRecalculatorStore.certified": "the operator's audit: it reads",
+    "services.recalculator.handlers:audit_page certified": "the operator's audit: it reads",
+    "shared.identity.verifier:TokenVerifier.authenticate_batch sleep": "a breath between signatures",
+    "shared.kafka.admission:Admission.admit self.admit(": "a bug of the admission itself: tests/unit/shared/kafka",
+    # The outermost shell: what is below it is stopped here, the shell with real processes.
+    "services.certificates.render.workers": "worker processes: tests/unit/certificates/test_render_processes.py",
+    "shared.service:Service.run": "HTTP beside the work: real processes",
+    "shared.service:Service.stopping": "HTTP beside the work: real processes",
+    "shared.service:run_until_signalled.main": "signals: real processes",
+    "shared.service:_leave_in_time": "signals: real processes",
+    "shared.serving": "the HTTP server: real processes",
+    "shared.ending:end": "ends the shell: real processes",
+    "shared.service:Service._unless_stopped cancelled": "a start that is given up: nothing was done yet",
+    # Real connections: what they bring is scripted here.
+    "shared.identity.key_sources": "files and HTTP: it reads",
+    "shared.kafka.connection:connected reason_of": "a connection that fails: nothing was done yet",
+    "shared.kafka.connection:reason_of": "a connection that fails: nothing was done yet",
+    "shared.kafka.connection:at_the_door": "a connection that fails: nothing was done yet",
+    "shared.kafka.assembly:KafkaSide._started_producer stop": "a start that fails: nothing was done yet",
+    "shared.kafka.assembly:KafkaSide.start stop": "a start that fails: nothing was done yet",
+    "shared.kafka.assembly:KafkaSide.start reason_of": "a start that fails: nothing was done yet",
+    "shared.kafka.assembly:KafkaSide.watch_connection self._existing_topics": "looks for the broker",
+    "shared.kafka.assembly:KafkaSide.watch_connection at_the_door": "looks for the broker",
+    "shared.resources:Resources.watch_keys wait_ready": "ends the service when the keys are no longer kept fresh",
+    "shared.kafka.fetching": "the client's own fetches: tests/unit/shared/kafka/test_fetching.py",
+    "shared.kafka.subscription:_Broker._connect": "the client's own start",
+    "shared.kafka.provisioning": "topics are made and checked before anything is consumed",
+    "shared.mongo.batches:Batches.update start_session": "a setting of a stack alone (ADR 0015)",
+    "shared.mongo.batches:Batches.update session": "a setting of a stack alone (ADR 0015)",
+}
