@@ -35,7 +35,7 @@ test-real: $(INSTALLED) ## What depends on the stack again, on Apache Kafka and 
 	pytest -q -n 2 --stack kafka -m "(stacked or real or containers) and not bench"
 
 nightly: $(INSTALLED) ## Every crash point each time it is reached, and 200,000 steps of the state machine
-	LESSON_PROGRESS_THOROUGH=1 pytest -q -n 2 --dist loadfile tests/faults/crash_points tests/faults/state_machine
+	LESSON_PROGRESS_THOROUGH=1 pytest -q -n 2 tests/faults/crash_points tests/faults/state_machine
 
 test-containers: $(INSTALLED) ## Image, compose, cluster, TLS, Prometheus and contracts in containers (Docker and the public images)
 	pytest -q -n 2 -m containers

@@ -127,12 +127,13 @@ def awaits_of(modules: Sequence[ModuleType]) -> list[Await]:
 
 @contextmanager
 def checkpoints(modules: Sequence[ModuleType]) -> Iterator[None]:
-    """Let every await of these modules report, while this is open.
+    """Let every await of these modules report, while this is open; inside another one it changes nothing.
 
     Raises:
         LookupError: an await stands where it cannot be reached: the harness must be taught about it.
     """
     exchanged: list[tuple[FunctionType, CodeType]] = []
+    modules = [module for module in modules if _POINT not in vars(module)]
     try:
         for module in modules:
             rewriting = _rewriting(module)

@@ -26,6 +26,7 @@ from services.progress.app import build_app as build_progress
 from services.progress.settings import ProgressSettings
 from services.progress.settings import Settings as Progress
 from services.recalculator.app import build_app as build_recalculator
+from services.recalculator.auditing import BackgroundAudits
 from services.recalculator.settings import RecalculatorSettings
 from services.recalculator.settings import Settings as Recalculator
 from shared.clock import Clock
@@ -90,6 +91,7 @@ class Outside:
                 "shared.resources.version": _version,
                 "shared.kafka.assembly.version": _version,
                 "services.certificates.handlers.handing_out.EMAIL_LEASE_MS": _EMAIL_LEASE_MS,
+                "services.recalculator.app.BackgroundAudits": _audits,
                 "shared.resources.connect": lambda *_, **__: SimpleNamespace(close=lambda: None),
                 "shared.resources.database": lambda *_: self.db,
                 "shared.resources._source": lambda _: self.source,
@@ -130,7 +132,7 @@ def _composed(name: str, batch_size: int, page: int) -> tuple[Callable[..., Serv
         # Everything that is done now and then is done soon.
         own = RecalculatorSettings(
             batch_size=batch_size, sweep_page=page, sweep_poll_seconds=0.5, audit_page=page, audit_seconds=1.0,
-            audit_settle_seconds=0.1, ratio_seconds=1.0,
+            audit_rate=100, audit_poll_seconds=0.3, audit_settle_seconds=0.1, ratio_seconds=1.0,
         )  # fmt: skip
         return build_recalculator, Recalculator(auth=auth, recalculator=own)
     email = EmailSettings(enabled=True, tls="none")
@@ -350,6 +352,10 @@ class ScriptedMailServer:
 
 
 MAIL_SERVER_AWAY = SMTPServerDisconnected("the connection is gone")
+
+
+def _audits(*args: Any, **named: Any) -> BackgroundAudits:
+    return BackgroundAudits(*args, **named, monotonic=asyncio.get_running_loop().time)
 
 
 @cache
