@@ -127,6 +127,7 @@ class Verification:
         except asyncio.CancelledError:
             self.index.interrupt()
             await asyncio.wait([sorting])
+            sorting.exception()  # that the sort was interrupted is no news
             raise
 
     def _flaw(self, kind: Defect, subject: str, enrollment: str) -> None:

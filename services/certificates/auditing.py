@@ -1,6 +1,5 @@
 """The Mongo side of the audit: it reads what the service wrote, page by page, and changes nothing."""
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import structlog
@@ -61,10 +60,7 @@ class MongoAuditStore:
 
     async def filed(self, file_ids: Collection[str]) -> Collection[str]:
         """Those of these files whose chunks are all there; of the chunks only their places are read."""
-        files = await self._batches.find("fs.files", "_id", file_ids, ("length", "chunkSize"))
-        chunks = await self._batches.find("fs.chunks", "files_id", file_ids, ("files_id",))
-        there = Counter(chunk["files_id"] for chunk in chunks)
-        return {f["_id"] for f in files if there[f["_id"]] == -(-f["length"] // f["chunkSize"])}
+        return await self._store.whole_files(file_ids)
 
     async def told(self, notification_ids: Collection[str]) -> Collection[str]:
         """Those of these notifications that are stored."""

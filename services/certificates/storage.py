@@ -205,7 +205,7 @@ class MongoStore:
         fields = ("userId", "courseId", "completedAt")
         for d in await self._batches.find("enrollments", "userId", user_ids, fields):
             theirs = found[d["userId"]]
-            if d.get("completedAt") is not None:
+            if d.get("completedAt") is not None and isinstance(d.get("courseId"), str):
                 theirs.append(Enrollment(d["_id"], d["userId"], d["courseId"], int(d["completedAt"])))
         return found
 
