@@ -119,6 +119,7 @@ class _Looker:
         self._stack = stack
         self._http = http
         self._db = db
+        self._lag: list[dict[tuple[str, int], int]] = [{} for _ in SERVICES]
 
     async def sample(self) -> Sample:
         """The system now; beside the services, the database is asked before and after."""
@@ -126,7 +127,9 @@ class _Looker:
         ready = await asyncio.gather(*(self._get(service, "/health/ready") for service in SERVICES))
         after = await self._database()
         metrics = await asyncio.gather(*(self._get(service, "/metrics") for service in SERVICES))
-        lag = [_lag(answer.text) if answer is not None else {} for answer in metrics]
+        # A service that does not answer in time is as far behind as it last said.
+        lag = [old if answer is None else _lag(answer.text) for old, answer in zip(self._lag, metrics, strict=True)]
+        self._lag = lag
         return Sample(
             at=time.perf_counter(),
             resident=resident_bytes(),
