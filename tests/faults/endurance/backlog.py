@@ -5,26 +5,24 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-
 from ops.platform.writing import write_platform
 from ops.stacks import SERVICES, RunningStack, StackKind, start_stack
 from ops.stacks.ports import Ports
 from ops.target import Target, from_environment
-from shared.contracts.topics import PROGRESS_REPLIES, reply_topic
+from shared.contracts.topics import PROGRESS_REPLIES
 from shared.kafka.provisioning import create_missing
 from shared.settings import PREFIX
 from tests.bench.figures import Bar, Figure
 from tests.bench.plan import Finding
 from tests.bench.sending import Gateway
 from tests.faults.endurance.brake import Brake, brake
-from tests.faults.endurance.commands import Command, Pupils, outgoing, send
+from tests.faults.endurance.commands import Pupils, outgoing, send
+from tests.faults.endurance.others import REPLIES, Others, completing
 from tests.faults.endurance.sampling import IN_TIME_SECONDS, Sample, Samples, memory, sampled
 from tests.faults.endurance.trial import Trial
 
@@ -33,9 +31,6 @@ _SILENT_SECONDS = 15.0
 _LINE_SECONDS = 10.0
 #: So many samples in a row without lag, and the backlog is handled.
 _CALM = 4
-#: In this trial's own partition, every so often.
-_LIVE_SECONDS = 1.0
-_OTHERS = "endurance"
 _FLAT_PERCENT = 10.0
 _HOW_MEMORY = (
     "resident memory with helpers, sampled every second; the slope is of a line through the second half of the phase, "
@@ -68,22 +63,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(slots=True)
-class _Live:
-    """Commands of learners who have nothing to do with the backlog."""
-
-    sent: dict[str, float] = field(default_factory=dict)
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def share(self) -> float:
-        """How many of them were answered."""
-        return len(self.seconds) / len(self.sent) if self.sent else 0.0
-
-
 async def run(trial: Trial) -> Finding:
     """Drain a million commands while the database is slowed to a tenth, then silent, then itself again."""
-    pupils, samples, live = Pupils(trial.asked.commands), Samples(), _Live()
+    pupils, samples, others = Pupils(trial.asked.commands), Samples(), Others()
     async with _ground(trial, pupils) as (stack, between, gateway):
         target = from_environment(stack.environment)
         between.factor = _SLOWER
@@ -92,7 +74,7 @@ async def run(trial: Trial) -> Finding:
         async with sampled(stack, every=1.0) as samples:
             trial.tell(f"the database takes {_SLOWER:g} times as long, for {trial.asked.braked:g} s")
             with samples.phase("slow"):
-                async with _others(target, gateway, pupils, live):
+                async with completing(target, gateway, pupils, others):
                     await _pass(trial, samples, trial.asked.braked)
             trial.tell(f"the database says nothing for {_SILENT_SECONDS:g} s")
             between.silence()
@@ -103,8 +85,8 @@ async def run(trial: Trial) -> Finding:
             trial.tell("the database is itself again")
             with samples.phase("fast"):
                 drained = await _drained(trial, samples)
-        problems = await _differences(target, pupils, live) if drained else []
-    return Finding(_figures(samples, live), [_row(s, samples.all[0].at) for s in samples.all], problems)
+        problems = await _differences(target, pupils, others) if drained else []
+    return Finding(_figures(samples, others), [_row(s, samples.all[0].at) for s in samples.all], problems)
 
 
 @asynccontextmanager
@@ -128,7 +110,7 @@ async def _ground(trial: Trial, pupils: Pupils) -> AsyncIterator[tuple[RunningSt
         target = from_environment(stack.environment)
         async with target.database() as db:
             await write_platform(db, pupils.platform())
-        await create_missing(target.settings.kafka, topics=[reply_topic(_OTHERS)])
+        await create_missing(target.settings.kafka, topics=[REPLIES])
         async with target.producer() as producer:
             run, began = secrets.token_hex(4), perf_counter()
             sent = await send(
@@ -158,9 +140,9 @@ async def _drained(trial: Trial, samples: Samples) -> bool:
     return calm == _CALM
 
 
-async def _differences(target: Target, pupils: Pupils, live: _Live) -> list[str]:
+async def _differences(target: Target, pupils: Pupils, others: Others) -> list[str]:
     """How what is stored differs from what was sent, in sentences."""
-    wanted = len(pupils.users) * len(pupils.lessons) + len(live.sent)
+    wanted = len(pupils.users) * len(pupils.lessons) + len(others.sent)
     async with target.database() as db:
         stored = int(await db["lessonProgress"].count_documents({}))
     return [] if stored == wanted else [f"completions: {stored}, expected {wanted}"]
@@ -175,39 +157,7 @@ def _say(trial: Trial, samples: Samples) -> None:
     trial.tell(f"{samples.behind:,} records behind; {megabytes}; ready {ready}; database {last.database:.2f} s")
 
 
-@asynccontextmanager
-async def _others(target: Target, gateway: Gateway, pupils: Pupils, live: _Live) -> AsyncIterator[None]:
-    """Learners of the quiet partition complete a lesson a second while the block runs."""
-    topic = reply_topic(_OTHERS).name
-    async with target.reader(topic) as reader, target.producer() as producer:
-        tasks = [
-            asyncio.create_task(_complete(producer, gateway, pupils, live, topic)),
-            asyncio.create_task(_hear(reader, live)),
-        ]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _complete(producer: AIOKafkaProducer, gateway: Gateway, pupils: Pupils, live: _Live, topic: str) -> None:
-    for number, (lesson, user) in enumerate((lesson, user) for lesson in pupils.lessons for user in pupils.others):
-        name = f"live:{number}"
-        live.sent[name] = perf_counter()
-        await send(producer, [outgoing(gateway, Command(user, lesson), name, reply_to=topic)])
-        await asyncio.sleep(_LIVE_SECONDS)
-
-
-async def _hear(reader: AIOKafkaConsumer, live: _Live) -> None:
-    async for record in reader:
-        name = (dict(record.headers).get("correlation-id") or b"").decode()
-        if name in live.sent:
-            live.seconds.append(perf_counter() - live.sent[name])
-
-
-def _figures(samples: Samples, live: _Live) -> list[Figure]:
+def _figures(samples: Samples, others: Others) -> list[Figure]:
     slow, silent, fast = (samples.phases[name] for name in ("slow", "silent", "fast"))
     dishonest = [s for s in (*slow, *fast) if s.database < IN_TIME_SECONDS and set(s.ready.values()) != {200}]
     refusing = [service for service in SERVICES if any(s.ready[service] == 503 for s in silent)]
@@ -216,8 +166,8 @@ def _figures(samples: Samples, live: _Live) -> list[Figure]:
         Figure("readiness: 503 without a reason", len(dishonest), "", _HOW_READY, Bar("less than", 1)),
         Figure("readiness: 503 while silent", len(refusing), "services", _HOW_SILENT, Bar("at least", len(SERVICES))),
         Figure(
-            "the others' commands answered", round(live.share, 3), "", _HOW_SERVED, Bar("at least", 0.8),
-            {"sent": len(live.sent), "median": _median(live.seconds), "longest": max(live.seconds, default=0.0)},
+            "the others' commands answered", round(others.share, 3), "", _HOW_SERVED, Bar("at least", 0.8),
+            {"sent": len(others.sent), "median": _median(others.seconds), "longest": max(others.seconds, default=0.0)},
         ),
         Figure("commands a second while slow", _pace(slow, SERVICES[:1]), "1/s", _HOW_PACE),
         Figure("commands a second afterwards", _pace(fast, SERVICES[:1]), "1/s", _HOW_PACE),
