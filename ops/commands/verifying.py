@@ -75,7 +75,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     started = perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="lesson-progress-verify-") as folder,
-        Progress(console=out, transient=True) as progress,
+        Progress(console=out, transient=True, disable=not out.is_terminal) as progress,
     ):
         tasks: dict[str, Any] = {}
 

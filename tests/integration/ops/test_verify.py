@@ -1,6 +1,5 @@
 """`lesson-progress verify` on a real system: silent on a healthy run, and it names what is planted there."""
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -59,8 +58,7 @@ async def test_it_is_silent_on_a_healthy_run_and_names_every_kind_of_planted_def
     assert {kind for kind, _ in found} == {kind.value for kind in expected}, planted.out
     for kind, subject in _subjects(learners).items():
         assert any(subject in named for of_kind, named in found if of_kind == kind), (kind, subject, planted.out)
-    assert planted.err.startswith("lesson-progress: ")
-    assert planted.err.count("\n") == 1
+    assert planted.err.splitlines()[-1].startswith("lesson-progress: ")
 
 
 def _subjects(learners: dict[str, Learner]) -> dict[Defect, str]:
@@ -144,7 +142,7 @@ async def _plant_in_topics(system: System, learners: dict[str, Learner], letter:
     await gateway.send(topics.PROGRESS_COMMANDS, b"{", partition=0)
     commands = await _commands(system)
     await _commit_to_the_end(system)
-    lost = next(c for c in commands if json.loads(c.value or b"{}").get("lessonId") == nobody.course.lessons[0])
+    lost = [c for c in commands if nobody.course.lessons[0].encode() in (c.value or b"")][-1]
     await _record(system, nobody, nobody.course.lessons[0], at=lost.timestamp)
     await gateway.command(LessonComplete.TYPE, {"lessonId": nobody.course.lessons[1]}, token=token, partition=0)
     await _plant_letters(system, letter, commands[0])
