@@ -110,7 +110,7 @@ async def test_every_principal_writes_and_reads_what_is_its_own_and_nothing_else
 #: Of each class of principals one, a topic that it may read, and a group that is another's.
 STRANGERS = [
     ("progress", PROGRESS_COMMANDS, "recalculator"),
-    (OPERATOR, PROGRESS_COMMANDS, "progress"),
+    (OPERATOR, PROGRESS_COMMANDS, f"{GATEWAY}-1"),  # those of the services are his to send back
     (SCREENS, "enrollment.progressed", GATEWAY),
     (GATEWAY, REPLIES, "progress"),
 ]
