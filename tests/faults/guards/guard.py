@@ -31,7 +31,8 @@ class Guard:
     new: str
     #: The tests (pytest's node ids, with or without parameters) that must fail then.
     tests: tuple[str, ...]
-    #: An exception of the product by whose name a test may end too, where that is what the promise forbids.
+    #: An exception by whose name a test may end too, where that is how the lost promise shows; `timeout` where it is
+    #: that something ends.
     raises: str | None = None
 
     def taken_out_of(self, source: str) -> str:

@@ -10,6 +10,7 @@ from services.certificates.domain import (
     Links,
     Particulars,
     PdfFile,
+    Revocation,
     certificate_ready,
     course_completed,
     making,
@@ -135,3 +136,8 @@ def test_the_certificate_s_notification_leads_to_the_pdf_and_is_as_old_as_the_is
     assert told.body == "Your certificate is ready to download"
     assert told.link == "https://learn.example.org/v1/certificates/certificate-1/pdf"
     assert told.created_at == NOW
+
+
+def test_a_revocation_is_kept_with_its_moment_and_its_reason() -> None:
+    withdrawn = ISSUED.revoked(Revocation(at=NOW, reason="issued by mistake"))
+    assert (withdrawn.status, withdrawn.revoked_at, withdrawn.revoked_reason) == ("revoked", NOW, "issued by mistake")

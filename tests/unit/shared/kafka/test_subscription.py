@@ -259,8 +259,9 @@ class TestARebalance:
         assert log.committed == {P1: 1}
 
     async def test_what_waited_there_is_forgotten_and_not_woken(
-        self, subscribed: Subscribed, log: FakeLog, slow: Slow
+        self, subscribed: Subscribed, log: FakeLog, slow: Slow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr("shared.kafka.consume.backoff", lambda _: 60.0)
         slow.go.set()
         slow.outcomes["lesson-1"] = Outcome("dead_letter", failure=Transient("away"))
         log.add(command("lesson-1"))
