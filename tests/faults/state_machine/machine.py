@@ -231,6 +231,7 @@ class Services(RuleBasedStateMachine):
 
     async def stopped(self, replica: Replica, points: int, *, frozen: bool) -> None:
         Services.taken += 1
+        replica.life.stopped.clear()  # it may have stopped before, and gone on
         replica.life.at = len(replica.life.reached) + points
         stopping = asyncio.create_task(replica.life.stopped.wait())
         await asyncio.wait({stopping, replica.task}, return_when=asyncio.FIRST_COMPLETED)
