@@ -9,7 +9,7 @@ from tests.support.containers import containers_of
 from tests.support.database_servers import contained_name
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 async def around(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Neighbourhood]:

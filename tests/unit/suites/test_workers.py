@@ -16,8 +16,7 @@ def test_what_is_kept_together_or_begun_first_is_there(path: str) -> None:
 
 
 @pytest.mark.parametrize("folder", workers._TOGETHER)
-def test_a_folder_that_is_kept_together_is_a_package_whose_system_ends_with_its_tests(folder: str) -> None:
-    assert (ROOT / folder / "__init__.py").exists()
+def test_a_folder_that_is_kept_together_is_one_share(folder: str) -> None:
     assert {share_of(f"{folder}/{file.name}::test") for file in (ROOT / folder).glob("test_*.py")} == {folder}
 
 
