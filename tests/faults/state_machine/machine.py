@@ -29,6 +29,8 @@ CATALOGS = (("lesson-1",), ("lesson-1", "lesson-2"), ("lesson-1", "lesson-2", "l
 #: Fewer bugs than open the breaker.
 _MOST_BUGS = 8
 _MOST_REPLICAS = 2
+#: How long nobody misses a process that has stopped.
+_MISSED_SECONDS = 0.3
 ERROR = "x-dead-letter-error"
 
 services = st.sampled_from(SERVICES)
@@ -50,6 +52,7 @@ class Services(RuleBasedStateMachine):
         self.watched.__enter__()
         self.world: LivingWorld = self.wait(self.begun(batch_size, page))
         self.frozen: list[Replica] = []
+        self.keepers: list[asyncio.Task[None]] = []
         self.bugs = 0
 
     async def begun(self, batch_size: int, page: int) -> LivingWorld:
@@ -226,16 +229,19 @@ class Services(RuleBasedStateMachine):
     @rule(service=services, points=st.integers(0, 150), frozen=st.booleans())
     def a_process_stops(self, service: str, points: int, *, frozen: bool) -> None:
         living = self.living(service)
-        if living:
-            self.wait(self.stopped(living[0], points, frozen=frozen))
+        if living and living[0].life.at is None:
+            self.do(lambda: self.let_stop(living[0], points, frozen=frozen))
 
-    async def stopped(self, replica: Replica, points: int, *, frozen: bool) -> None:
-        Services.taken += 1
+    def let_stop(self, replica: Replica, points: int, *, frozen: bool) -> None:
         replica.life.stopped.clear()  # it may have stopped before, and gone on
         replica.life.at = len(replica.life.reached) + points
-        stopping = asyncio.create_task(replica.life.stopped.wait())
-        await asyncio.wait({stopping, replica.task}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        self.keepers.append(asyncio.create_task(self.succeeded(replica, frozen=frozen)))
+
+    async def succeeded(self, replica: Replica, *, frozen: bool) -> None:
+        """In the midst of whatever happens next it stops; after a while it is missed, and another one takes over."""
+        await replica.life.stopped.wait()
+        replica.life.at = None
+        await asyncio.sleep(_MISSED_SECONDS)
         self.world.expel(replica)
         self.world.start(replica.service.name)
         if frozen:
@@ -256,7 +262,7 @@ class Services(RuleBasedStateMachine):
 
     @rule(service=services)
     def a_replica_ends(self, service: str) -> None:
-        living = self.living(service)
+        living = [replica for replica in self.living(service) if replica.life.at is None]
         if len(living) > 1:
             self.wait(self.ended(living[0]))
 
@@ -276,6 +282,9 @@ class Services(RuleBasedStateMachine):
         world.outside.mail_failures.clear()
         for failures in world.outside.commit_failures.values():
             failures.clear()
+        for replica in world.replicas:
+            replica.life.at = None
+        await asyncio.sleep(2 * _MISSED_SECONDS)
         self.thaw()
         await asyncio.sleep(1.0)
         for user_id in LEARNERS:
