@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from ops.stacks import SERVICES, StackKind
 from shared.contracts import topics
@@ -188,12 +189,17 @@ async def _commands(system: System) -> list[Any]:
 async def _commit_to_the_end(system: System) -> None:
     partition = TopicPartition(topics.PROGRESS_COMMANDS, 0)
     commands = await _commands(system)
+    # As a member of the group: the embedded broker takes no commit from anybody else.
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=system.stack.bootstrap_servers, group_id="progress", enable_auto_commit=False
+        partition.topic,
+        bootstrap_servers=system.stack.bootstrap_servers,
+        group_id="progress",
+        enable_auto_commit=False,
+        partition_assignment_strategy=[StickyPartitionAssignor],
     )
     await consumer.start()
     try:
-        consumer.assign([partition])
+        await eventually(lambda: partition in consumer.assignment(), within=60)
         await consumer.commit({partition: commands[-1].offset + 1})
     finally:
         await consumer.stop()
