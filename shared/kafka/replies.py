@@ -1,7 +1,7 @@
 """Answering: replies are best effort, and nothing ever waits for one."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -143,6 +143,8 @@ class Replier:
         return Outgoing(reply.topic, reply.key, reply.message.to_json(), headers)
 
     def _drop(self, replies: Sequence[Reply], reason: str) -> None:
-        for reply in replies:
-            _log.warning("reply.dropped", reason=reason, type=reply.message.TYPE)
+        for _ in replies:
             self._dropped(reason)
+        # A line for each is dear where a whole backlog names a topic that is not there.
+        for message_type, count in Counter(reply.message.TYPE for reply in replies).items():
+            _log.warning("reply.dropped", reason=reason, type=message_type, replies=count)

@@ -18,7 +18,7 @@ SILENT_SECONDS = 60.0
 LIBRARY_LINES = 5
 _LOUD = frozenset({"warning", "error"})
 #: What differs between two lines that say the same.
-_VARYING = frozenset({"timestamp", "attempt", "seconds", "partition", "offset", "records", "in_a_row"})
+_VARYING = frozenset({"timestamp", "attempt", "seconds", "partition", "offset", "records", "replies", "in_a_row"})
 _REMEMBERED = 1000
 
 

@@ -181,6 +181,19 @@ async def test_a_reply_to_a_topic_that_does_not_exist_is_dropped_and_counted(pro
     assert "progress.replies.nobody" not in log.topics
 
 
+async def test_replies_that_are_dropped_together_are_one_line_and_each_is_counted(
+    process: Process, log: FakeLog, logged: list[MutableMapping[str, Any]]
+) -> None:
+    log.add(asking(), asking(), asking())
+    log.delete(WEB)
+
+    await process.run()
+
+    told = [(line["reason"], line["replies"]) for line in logged if line["event"] == "reply.dropped"]
+    assert told == [("absent", 3)]
+    assert dropped(process, "absent") == 3
+
+
 @pytest.fixture
 def asked(process: Process, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """When the broker was asked for its topics; it may be asked every 50 ms."""
