@@ -46,10 +46,16 @@ class CertificateStore(Protocol):
         """Names and titles as they are now, by enrollment id, for each of them."""
 
     async def claim(self, certificates: Sequence[Certificate]) -> Mapping[str, Claim]:
-        """Store each certificate unless its enrollment has one; answers the stored ones, by enrollment id."""
+        """Store each certificate unless its enrollment has one; answers the stored ones, by enrollment id.
+
+        Transient as well where an id is that of another enrollment's certificate.
+        """
 
     async def certificates(self, enrollment_ids: Collection[str]) -> Mapping[str, Certificate]:
         """The certificates that exist, by enrollment id."""
+
+    async def certificates_by_id(self, certificate_ids: Collection[str]) -> Mapping[str, Certificate]:
+        """The certificates that exist, by their own ids."""
 
     async def certificate(self, certificate_id: str) -> Certificate | None:
         """One certificate."""

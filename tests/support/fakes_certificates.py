@@ -86,6 +86,8 @@ class FakeCertificateStore:
         for certificate in certificates:
             key = certificate.enrollment_id
             new = key not in self.stored
+            if new and any(c.certificate_id == certificate.certificate_id for c in self.stored.values()):
+                raise Transient("a certificate that exists cannot be read yet")
             claims[key] = Claim(self.stored.setdefault(key, certificate), new)
             await self.steps.reach("after a claim")
         return claims

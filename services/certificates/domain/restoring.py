@@ -24,6 +24,12 @@ class LostCertificate:
         written = replace(new_certificate(self.certificate_id, self.enrollment, particulars), issued_at=self.issued_at)
         return written if self.revocation is None else replace(written.revoked(self.revocation), failure=None)
 
+    def repeated(self, again: "LostCertificate") -> "LostCertificate":
+        """What two commands for one enrollment ask for: the first one's certificate, withdrawn where either says so."""
+        if self.revoked_at is not None or again.certificate_id != self.certificate_id:
+            return self
+        return replace(self, revoked_at=again.revoked_at)
+
     @property
     def revocation(self) -> Revocation | None:
         """Its withdrawal, if there was one; the reason stands in no event."""

@@ -56,7 +56,7 @@ class CertificateMessages:
         """
         restored = await self._restore(batch)
         revoked = await self._revoke(batch)
-        made = await self._make(batch)
+        made = await self._make(batch, restored)
         late = _behind_their_makings(batch, made.keys() - revoked.keys())
         withdrawn = await self._revoke([batch[i] for i in late])
         outcomes: list[Outcome] = []
@@ -68,7 +68,7 @@ class CertificateMessages:
                     # What stands behind the revocation says what it left, or the last word would be "issued".
                     made[enrollment_id] = _as_withdrawn(made[enrollment_id], withdrawn[enrollment_id])
             elif isinstance(received.message, CertificateRestore):
-                outcomes.append(self._restoration(restored[enrollment_id], made.get(enrollment_id)))
+                outcomes.append(self._restoration(received.message, restored[enrollment_id], made.get(enrollment_id)))
             else:
                 outcomes.append(self._issuance(received, made.get(enrollment_id)))
         return outcomes
@@ -86,17 +86,17 @@ class CertificateMessages:
         return revoked
 
     async def _restore(self, batch: Sequence[Received[Handled]]) -> dict[str, Restored]:
-        lost = {
-            m.enrollment_id: LostCertificate(
-                m.certificate_id, m.enrollment_id, m.user_id, m.course_id, m.issued_at, m.revoked_at
-            )
-            for received in batch
-            if isinstance(m := received.message, CertificateRestore)
-        }
+        lost: dict[str, LostCertificate] = {}
+        for received in batch:
+            if isinstance(m := received.message, CertificateRestore):
+                one = LostCertificate(
+                    m.certificate_id, m.enrollment_id, m.user_id, m.course_id, m.issued_at, m.revoked_at
+                )
+                lost[m.enrollment_id] = lost.get(m.enrollment_id, one).repeated(one)
         return await restore(lost, self._store) if lost else {}
 
-    async def _make(self, batch: Sequence[Received[Handled]]) -> dict[str, Made]:
-        wanted = {r.message.enrollment_id for r in batch if not isinstance(r.message, CertificateRevoke)}
+    async def _make(self, batch: Sequence[Received[Handled]], restored: Mapping[str, Restored]) -> dict[str, Made]:
+        wanted = {r.message.enrollment_id for r in batch if _makes(r.message, restored)}
         again = {r.message.enrollment_id for r in batch if isinstance(r.message, CertificateGenerate)}
         made = await self._issuer.issue(wanted, again) if wanted else {}
         self._measure(made, {r.message.enrollment_id for r in batch if _follows_from_a_command(r)})
@@ -135,9 +135,9 @@ class CertificateMessages:
             },
         )
 
-    def _restoration(self, restored: Restored, made: Made | None) -> Outcome:
+    def _restoration(self, message: CertificateRestore, restored: Restored, made: Made | None) -> Outcome:
         """What follows from `certificate.restore.v1`: its page too, when the enrollment is completed already."""
-        if restored.other:
+        if restored.certificate is None or not restored.holds(message.certificate_id):
             return rejected(OTHER_CERTIFICATE)
         waits = restored.waits or (made.waits if made is not None else None)
         if waits is not None:
@@ -156,6 +156,13 @@ class CertificateMessages:
             return Outcome("waits", failure=revoked.waits)
         certificate = revoked.certificate
         return Outcome("revoked", events=[certificate_revoked(certificate)], reply=_requested(certificate))
+
+
+def _makes(message: Handled, restored: Mapping[str, Restored]) -> bool:
+    """Whether the enrollment's certificate is to be made: not for a revocation, nor for a restore that is refused."""
+    if isinstance(message, CertificateRestore):
+        return restored[message.enrollment_id].holds(message.certificate_id)
+    return not isinstance(message, CertificateRevoke)
 
 
 def _behind_their_makings(batch: Sequence[Received[Handled]], enrollment_ids: Collection[str]) -> Sequence[int]:

@@ -82,6 +82,54 @@ async def test_an_enrollment_with_another_certificate_keeps_it_and_the_operator_
     assert replies(log) == [("command.rejected.v1", {"code": 409, "reason": "Another certificate exists"})]
 
 
+async def test_an_id_that_another_enrollment_s_certificate_has_is_refused_and_holds_nothing_up(
+    certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+) -> None:
+    log.add(restore())
+    await certificates.process.run()
+
+    log.add(restore("enrollment-2"))
+    await certificates.process.run()
+
+    assert store.stored.keys() == {ONE}
+    assert replies(log)[1:] == [("command.rejected.v1", {"code": 409, "reason": "Another certificate exists"})]
+
+
+async def test_of_two_enrollments_that_are_to_have_one_id_at_once_one_has_it(
+    certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+) -> None:
+    log.add(restore(), restore("enrollment-2"))
+
+    await certificates.process.run()
+
+    assert [certificate.certificate_id for certificate in store.stored.values()] == [LOST]
+    assert sorted(kind or "" for kind, _ in replies(log)) == ["certificate.requested.v1", "command.rejected.v1"]
+
+
+async def test_of_two_certificates_that_one_enrollment_is_to_have_the_first_one_stays(
+    certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+) -> None:
+    log.add(restore(), restore(certificate_id="certificate-later", revoked_at=NOW - 5))
+
+    await certificates.process.run()
+
+    assert (store.stored[ONE].certificate_id, store.stored[ONE].status) == (LOST, "issued")
+    assert replies(log) == [
+        ("certificate.requested.v1", {"certificateId": LOST, "status": "issued"}),
+        ("command.rejected.v1", {"code": 409, "reason": "Another certificate exists"}),
+    ]
+
+
+async def test_of_two_restores_of_one_certificate_at_once_the_withdrawal_is_not_forgotten(
+    certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+) -> None:
+    log.add(restore(), restore(revoked_at=NOW - 5), restore())
+
+    await certificates.process.run()
+
+    assert (store.stored[ONE].status, store.stored[ONE].revoked_at) == ("revoked", NOW - 5)
+
+
 async def test_a_restore_twice_and_beside_its_completion_and_a_revocation_has_one_effect(
     certificates: Certifying, log: FakeLog, store: FakeCertificateStore
 ) -> None:

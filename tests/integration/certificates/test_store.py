@@ -3,8 +3,11 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from services.certificates.domain import Certificate, Notification, PdfFile, Revocation
 from services.certificates.ports import Change, Uncertified
+from shared.errors import Transient
 from tests.integration.certificates.conftest import World
 from tests.support.issuer import NOW
 
@@ -54,6 +57,16 @@ async def test_an_enrollment_has_the_certificate_that_claimed_it_first(world: Wo
         "enrollment-1": (PENDING, False),
         "enrollment-2": (second, True),
     }
+
+
+async def test_an_id_that_another_enrollment_s_certificate_has_is_claimed_by_nobody_else(world: World) -> None:
+    await world.store.claim([PENDING])
+
+    with pytest.raises(Transient):
+        await world.store.claim([replace(PENDING, enrollment_id="enrollment-2")])
+
+    assert await world.store.certificates(["enrollment-2"]) == {}
+    assert await world.store.certificates_by_id(["c-1", "c-2"]) == {"c-1": PENDING}
 
 
 async def test_a_certificate_comes_back_as_it_was_stored(world: World) -> None:
