@@ -14,9 +14,13 @@ _AGAIN = "see that it is up, and run the command again"
 
 def sentence_of(failure: Exception) -> str | None:
     """The sentence about a failure that nobody translated where it happened; None for what only a bug explains."""
+    import sqlite3  # noqa: PLC0415 - see above
+
     from aiokafka.errors import KafkaError  # noqa: PLC0415 - see above
     from pymongo.errors import PyMongoError  # noqa: PLC0415 - see above
 
+    # What the disk, not our SQL, is to blame for.
+    of_the_disk = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
     match failure:
         case OperatorError() | Fatal() | Transient():
             return str(failure)
@@ -24,6 +28,8 @@ def sentence_of(failure: Exception) -> str | None:
             return f"the broker failed ({type(failure).__name__}); {_AGAIN}"
         case PyMongoError():
             return f"the database failed ({type(failure).__name__}); {_AGAIN}"
+        case sqlite3.OperationalError() if failure.sqlite_errorcode & 0xFF in of_the_disk:
+            return f"the temporary index cannot be kept on disk ({failure}); set TMPDIR to a folder with room for it"
         case OSError():
             place = f"{failure.filename}: " if failure.filename is not None else ""
             return f"{place}{failure.strerror or type(failure).__name__}; mend that, and run the command again"

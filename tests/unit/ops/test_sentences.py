@@ -20,6 +20,7 @@ from ops.offsets import GroupOffsets
 from ops.replay.run import save_one_pdf
 from ops.running import only_one_here
 from ops.target import Target, from_environment
+from ops.verify.index import COMMAND, Entry, Index
 from shared.contracts.gateways import LessonComplete
 from shared.errors import Fatal, Transient
 from shared.kafka import assembly, provisioning
@@ -158,6 +159,25 @@ def test_what_nobody_translated_is_one_sentence_all_the_same(
 
     assert ended.code == 1
     assert ended.err.startswith(f"lesson-progress: {sentence}")
+
+
+def test_an_index_that_outgrows_its_disk_is_one_sentence(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def app() -> None:
+        index = Index(tmp_path)
+        index._db.execute("pragma max_page_count = 20")
+        index.add(Entry(number.to_bytes(16), COMMAND) for number in range(100_000))
+
+    monkeypatch.setattr(ops.cli, "app", app)
+
+    ended = command()
+
+    assert ended.code == 1
+    assert ended.err == (
+        "lesson-progress: the temporary index cannot be kept on disk (database or disk is full); "
+        "set TMPDIR to a folder with room for it\n"
+    )
 
 
 def test_topics_that_differ_from_their_cards_are_listed_and_end_with_1(
