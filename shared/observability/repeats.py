@@ -32,7 +32,7 @@ class _Said:
 class Repeats:
     """Leaves out warnings and errors that say again what was said; `repeated` in the next one counts them.
 
-    Of a library, whatever it says, so many lines are written; `repeated` counts its others.
+    Of a library, whatever it says, so many lines are written; `repeated` counts what it said besides.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -49,7 +49,7 @@ class Repeats:
             return event
         unsaid = self._unsaid(repr([item for item in event.items() if item[0] not in _VARYING]), lines=1)
         if event["event"] == "library":
-            unsaid = self._unsaid(str(event.get("logger")).partition(".")[0], lines=LIBRARY_LINES)
+            unsaid += self._unsaid(str(event.get("logger")).partition(".")[0], lines=LIBRARY_LINES)
         if unsaid:
             event["repeated"] = unsaid
         return event

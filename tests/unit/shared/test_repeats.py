@@ -77,6 +77,15 @@ def test_a_library_writes_a_few_lines_a_minute_whatever_it_says(log: Log) -> Non
     assert log.written[-1]["repeated"] == 20 - (LIBRARY_LINES - 1)
 
 
+def test_a_library_that_says_one_thing_again_and_again_has_it_counted(log: Log) -> None:
+    for _ in range(20):
+        log.library("Unable connect to node with id %s: %s")
+    log.now = SILENT_SECONDS
+    log.library("Unable connect to node with id %s: %s")
+
+    assert [line.get("repeated") for line in log.written] == [None, 19]
+
+
 def test_many_different_warnings_are_not_all_remembered(log: Log) -> None:
     for number in range(5000):
         log.say("enrollment.unreadable", enrollmentId=f"e{number}")
