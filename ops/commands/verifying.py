@@ -38,6 +38,7 @@ def verify(
     from ops.target import current
     from ops.verify.findings import Findings
     from ops.verify.report import show
+    from shared.verification import Unjudged
 
     findings = Findings(limit=listed, settled=settled)
     seconds = run(_verify(current(), findings, console()), interrupted="nothing was changed")
@@ -51,6 +52,11 @@ def verify(
         kinds = ", ".join(f"{kind.value} {count}" for kind, count in findings.defects.most_common())
         raise OperatorError(
             f"{findings.defects.total()} defects: {kinds}; the runbook's paragraph Verify says what to do about each"
+        )
+    if unread := findings.unjudged[Unjudged.UNREADABLE_PARTITION]:
+        raise OperatorError(
+            f"{unread} records could not be read, and nothing is known of them: see that every broker is up, and run "
+            "the command again"
         )
 
 

@@ -31,4 +31,10 @@ def show(findings: Findings, out: Console) -> None:
     if unlisted:
         out.print(f"and {unlisted:,} more; --listed shows more of each kind, --json counts them by kind")
     if findings.healthy:
-        out.print("Nothing is wrong: every record ended once, and everything follows from the facts.", soft_wrap=True)
+        out.print(_healthy(findings), soft_wrap=True)
+
+
+def _healthy(findings: Findings) -> str:
+    if findings.unjudged or findings.unfinished:
+        return "Nothing is wrong in what has ended and can be judged; what has not, or cannot, is counted above."
+    return "Nothing is wrong: every record ended once, and everything follows from the facts."
