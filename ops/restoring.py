@@ -1,21 +1,22 @@
 """Certificates that a restored database lacks: what the topic of issued ones still says of them, as commands."""
 
-import asyncio
-import secrets
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from ops.conversation import command_headers
+from ops.errors import OperatorError
 from ops.failures import broker_named
 from ops.offsets import GroupOffsets
 from ops.target import Target
 from shared.contracts.certificates import CertificateIssued, CertificateRevoked
 from shared.contracts.operators import CertificateRestore
-from shared.contracts.topics import CERTIFICATE_COMMANDS, CERTIFICATE_ISSUED
+from shared.contracts.topics import CERTIFICATE_ISSUED
 from shared.kafka.connection import client_options, connected
 
 _AT_ONCE = 1000
+#: The client waits in silence for a broker that is away; nobody else does for longer than this (seconds).
+_SILENCE_SECONDS = 30.0
 _TYPE_HEADER = "ce_type"
 
 
@@ -34,39 +35,45 @@ async def lost_certificates(
     read = 0
     async with GroupOffsets(target) as offsets:
         ends = await offsets.ends([CERTIFICATE_ISSUED])
-    consumer = AIOKafkaConsumer(**client_options(target.settings.kafka), enable_auto_commit=False)
+    # What its age takes from the topic while it is read is skipped, and no more than that.
+    options = client_options(target.settings.kafka)
+    consumer = AIOKafkaConsumer(**options, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await connected(consumer, target.settings.kafka)
         with broker_named(target.bootstrap_servers):
-            left = await _begun(consumer, ends, since)
-            while left:
-                batches = await consumer.getmany(*left, timeout_ms=1000, max_records=_AT_ONCE)
-                for records in batches.values():
-                    read += len(records)
-                    _note(found, ((dict(r.headers).get(_TYPE_HEADER), r.value) for r in records))
-                left = [p for p in left if await consumer.position(p) < ends[p]]
+            begun = await _begun(consumer, ends, since)
+            async for records in _until(consumer, begun, ends, target.bootstrap_servers):
+                read += len(records)
+                _note(found, ((dict(r.headers).get(_TYPE_HEADER), r.value) for r in records))
                 tell(read)
     finally:
         await consumer.stop()
     return list(found.values())
 
 
-async def send(target: Target, lost: Iterable[CertificateRestore]) -> None:
-    """Send the commands; done when the broker has all of them.
+async def _until(
+    consumer: AIOKafkaConsumer,
+    left: Sequence[TopicPartition],
+    ends: Mapping[TopicPartition, int],
+    servers: str,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    """The records of these partitions, batch by batch, until their ends.
 
     Raises:
-        OperatorError: it has not; those it has will be handled.
+        OperatorError: the broker has not brought anything for a long time.
     """
-    token = target.operator_token()
-    # An id of its own for every command: two restores are no repetition of each other.
-    sending = secrets.token_hex(8)
-    async with target.producer() as producer:
-        acknowledged = []
-        for one in lost:
-            headers = command_headers(type(one), token, command_id=f"restore:{sending}:{one.certificate_id}")
-            key = one.enrollment_id.encode()
-            acknowledged.append(await producer.send(CERTIFICATE_COMMANDS, one.to_json(), key, headers=headers))
-        await asyncio.gather(*acknowledged)
+    heard = monotonic()
+    while left:
+        batches = await consumer.getmany(*left, timeout_ms=1000, max_records=_AT_ONCE)
+        for records in batches.values():
+            yield records
+        left = [partition for partition in left if await consumer.position(partition) < ends[partition]]
+        if batches:
+            heard = monotonic()
+        elif left and monotonic() - heard > _SILENCE_SECONDS:
+            raise OperatorError(f"the broker at {servers} stopped answering; see that it is up, and try again")
 
 
 async def _begun(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], since: int) -> list[TopicPartition]:

@@ -111,6 +111,7 @@ async def _lost(target: "Target", since: int) -> "list[CertificateRestore]":
 
 
 async def _send(target: "Target", lost: "list[CertificateRestore]") -> None:
-    from ops.restoring import send
+    from ops.repair.carrying_out import send
+    from shared.contracts.topics import CERTIFICATE_COMMANDS
 
-    await send(target, lost)
+    await send(target, [(CERTIFICATE_COMMANDS, one.enrollment_id, one) for one in lost])
