@@ -65,13 +65,23 @@ class KafkaLog:
         self._committed: dict[TopicPartition, int] = {}
 
     async def committed(self) -> Mapping[tuple[str, TopicPartition], int]:
-        """What each service has committed, by service and partition."""
+        """What each service has committed, by service and partition.
+
+        Raises:
+            OperatorError: the broker does not say.
+        """
         committed: dict[tuple[str, TopicPartition], int] = {}
         for service in SERVICES:
             partitions = await self._partitions(consumed_by(service))
             if not partitions:
                 continue
             stored = await self._admin.list_consumer_group_offsets(service, partitions=partitions)
+            if not self._loose_ends and not stored.keys() >= set(partitions):
+                # A group's error comes as an empty answer: taken for "nothing is committed", all would be unfinished.
+                raise OperatorError(
+                    f"the broker does not say how far {service} has come: its coordinator is starting, or the right to "
+                    "describe the group is wanting (`lesson-progress topics rights`); run the command again"
+                )
             committed.update({(service, p): stored[p].offset for p in partitions if p in stored})
         known = {place: offset for place, offset in committed.items() if offset >= 0}
         self._committed = {partition: offset for (_, partition), offset in known.items()}
