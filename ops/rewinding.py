@@ -41,7 +41,7 @@ class Rewind:
 
 
 def moment(text: str) -> int:
-    """A moment in epoch milliseconds, from ISO 8601 with its zone.
+    """A moment in epoch milliseconds, from ISO 8601 with its zone; no record is older than 1970.
 
     Raises:
         OperatorError: it is none.
@@ -50,7 +50,7 @@ def moment(text: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None:
+    if at is None or at.tzinfo is None or at.timestamp() < 0:
         raise OperatorError(f"{text!r} is no moment; write it with its zone, as 2026-01-31T03:00:00Z")
     return int(at.timestamp() * 1000)
 

@@ -11,7 +11,7 @@ from ops.errors import OperatorError
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
 
-certificates = typer.Typer(help="Make certificates again, or withdraw them.", no_args_is_help=True)
+certificates = typer.Typer(help="Make certificates again, withdraw them, or give them back.", no_args_is_help=True)
 
 
 def recalculate(

@@ -17,7 +17,7 @@ def test_a_moment_is_read_with_its_zone_and_written_in_utc() -> None:
     assert iso(1_769_828_400_000) == "2026-01-31T03:00:00+00:00"
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2026-01-31T03:00:00", "", "1769828400"])
+@pytest.mark.parametrize("text", ["yesterday", "2026-01-31T03:00:00", "", "1769828400", "0026-01-31T03:00:00Z"])
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(OperatorError, match="write it with its zone, as 2026-01-31T03:00:00Z"):
         moment(text)
