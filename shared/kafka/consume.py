@@ -178,9 +178,8 @@ class ConsumeLoop:
         )  # fmt: skip
         self._hold([delivery.record], consumer)
         self._metrics.breaker_open.set(self._breaker.open)
-        if not self._breaker.open:
-            loop = asyncio.get_running_loop()
-            self._timers[partition] = loop.call_later(seconds, self._resume, partition, consumer)
+        loop = asyncio.get_running_loop()
+        self._timers[partition] = loop.call_later(seconds, self._resume, partition, consumer)
 
     @staticmethod
     def _hold(records: Sequence[Record] | Any, consumer: Consumer) -> None:

@@ -8,6 +8,7 @@ from services.certificates.domain import (
     Enrollment,
     Failure,
     Links,
+    LostCertificate,
     Particulars,
     PdfFile,
     Revocation,
@@ -141,3 +142,12 @@ def test_the_certificate_s_notification_leads_to_the_pdf_and_is_as_old_as_the_is
 def test_a_revocation_is_kept_with_its_moment_and_its_reason() -> None:
     withdrawn = ISSUED.revoked(Revocation(at=NOW, reason="issued by mistake"))
     assert (withdrawn.status, withdrawn.revoked_at, withdrawn.revoked_reason) == ("revoked", NOW, "issued by mistake")
+
+
+@pytest.mark.parametrize("particulars", [ADA, Particulars(None, None, None)], ids=["all is there", "nothing is there"])
+def test_a_lost_certificate_that_was_withdrawn_is_written_withdrawn(particulars: Particulars) -> None:
+    lost = LostCertificate("certificate-1", "enrollment-1", "learner-1", "course-1", NOW, revoked_at=NOW + 5)
+
+    written = lost.restored(particulars)
+
+    assert (written.status, written.issued_at, written.revoked_at, written.failure) == ("revoked", NOW, NOW + 5, None)

@@ -221,6 +221,25 @@ async def test_a_partition_that_cannot_be_read_loses_no_record_of_any_other(
     assert await taken(consumer, 1) == {0: ["a3"]}
 
 
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE.keys())
+async def test_nor_does_one_that_is_written_to_while_the_consumer_waits(
+    broker: Broker, consumer: Consumer, unreadable: bytes
+) -> None:
+    getmany = broker.getmany
+
+    async def written_meanwhile(*partitions: TopicPartition, **options: Any) -> Any:
+        if not partitions and not broker.written[P0]:
+            broker.write(P0, batch_of(0, "a0", "a1"))
+            broker.write(P1, batch_of(0, "b0", "b1"), unreadable)
+        return await getmany(*partitions, **options)
+
+    broker.getmany = written_meanwhile  # type: ignore[method-assign]
+
+    batch = await consumer.getmany(max_records=100)
+
+    assert {p: state.position for p, state in broker.states.items()} == {p: len(batch.get(p, ())) for p in PARTITIONS}
+
+
 @pytest.mark.parametrize("start", range(3))
 async def test_an_unreadable_partition_rests_and_is_tried_again(broker: Broker, consumer: Consumer, start: int) -> None:
     consumer._turn = start

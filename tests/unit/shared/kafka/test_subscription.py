@@ -147,6 +147,19 @@ class TestTheClient:
         assert await module._decode(message) is records
         await message.ack()
 
+    async def test_what_the_library_takes_reaches_the_loop_whatever_its_headers_hold(
+        self, subscribed: Subscribed, log: FakeLog, slow: Slow
+    ) -> None:
+        await subscribed.subscription._broker.connect()
+        subscriber = subscribed.subscription._subscriber
+        subscriber._build_fastdepends_model()
+        slow.go.set()
+        log.add(command("lesson-1", headers=[("x", b"\xff"), ("y", None)]), command("lesson-2"))
+
+        await subscriber.process_message(tuple(subscribed.process.consumer.poll()))
+
+        assert slow.handled == ["lesson-1", "lesson-2"]
+
 
 class TestTheEnd:
     async def test_draining_finishes_and_commits_the_running_batch_and_takes_no_other(

@@ -126,17 +126,31 @@ async def test_while_the_keys_are_away_no_command_is_refused(
     assert process.names == ["recorded", "invalid"]
 
 
+@pytest.mark.parametrize("lessons", [["lesson-1"], ["lesson-1", "lesson-2"]], ids=["alone", "in a batch"])
 async def test_a_process_that_cannot_work_stops_with_nothing_committed(
-    process: Process, log: FakeLog, script: Script
+    process: Process, log: FakeLog, script: Script, lessons: list[str]
 ) -> None:
-    log.add(command("lesson-1"), command("lesson-2"))
-    script.raising["lesson-2"] = Fatal("the database refuses this user")
+    log.add(*map(command, lessons))
+    script.raising[lessons[-1]] = Fatal("the database refuses this user")
+
+    with pytest.raises(Fatal):
+        await process.batch()
+
+    assert script.batches == [lessons]
+    await process.offsets.flush(process.consumer)
+    assert log.commits == []
+
+
+async def test_it_stops_too_when_that_shows_one_by_one(process: Process, log: FakeLog, script: Script) -> None:
+    log.add(command("culprit"), command("lesson-1"), command("lesson-2"))
+    script.raising["culprit"] = ZeroDivisionError("division by zero")
+    script.raising["lesson-1"] = Fatal("the database refuses this user")
 
     with pytest.raises(Fatal):
         await process.batch()
 
     await process.offsets.flush(process.consumer)
-    assert log.commits == []
+    assert (log.commits, script.handled.count("lesson-2")) == ([], 1)
 
 
 async def test_a_partition_that_went_away_while_its_record_was_handled_is_left_alone(
