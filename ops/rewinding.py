@@ -136,5 +136,5 @@ class Rewinder:
 def _rewind(partition: TopicPartition, committed: int | None, first: int, found: object) -> Rewind | None:
     if committed is None:
         return None  # it begins at the beginning anyway
-    offset = max(first, min(committed, getattr(found, "offset", committed)))
+    offset = max(first, getattr(found, "offset", committed))
     return Rewind(partition.topic, partition.partition, committed, offset, may_lack=0 < first == offset)

@@ -1,9 +1,107 @@
 """How far back, and from which topics: commands alone, because everything else follows from them."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
+from aiokafka import TopicPartition
 
 from ops.errors import OperatorError
-from ops.rewinding import command_topics, iso, moment
+from ops.rewinding import Rewind, Rewinder, command_topics, iso, moment
+
+P0 = TopicPartition("progress.commands", 0)
+SINCE = 1_769_828_400_000
+
+
+class Broker:
+    """One partition, and a group that has committed up to record 70 of 100."""
+
+    def __init__(self) -> None:
+        self.members: list[str] = []
+        self.first = 0
+        self.stands: int | None = 70
+        #: The first record since the moment; None where there is none.
+        self.since: int | None = 40
+        self.commits: list[Mapping[TopicPartition, int]] = []
+
+    async def describe_consumer_groups(self, groups: Sequence[str]) -> list[object]:
+        return [SimpleNamespace(groups=[(0, group, "Stable", "consumer", "", self.members) for group in groups])]
+
+    async def ends(self, _: Iterable[str]) -> dict[TopicPartition, int]:
+        return {P0: 100}
+
+    def assign(self, partitions: Sequence[TopicPartition]) -> None:
+        assert partitions == [P0]
+
+    async def beginning_offsets(self, _: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {P0: self.first}
+
+    async def offsets_for_times(self, moments: Mapping[TopicPartition, int]) -> dict[TopicPartition, object]:
+        assert moments == {P0: SINCE}
+        return {P0: None if self.since is None else SimpleNamespace(offset=self.since)}
+
+    async def committed(self, _: TopicPartition) -> int | None:
+        return self.stands
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.commits.append(offsets)
+
+
+class OfMemory(Rewinder):
+    """Ours, over a broker in memory."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._service, self._servers = "progress", "broker-1:9092"
+        self._offsets = self._admin = self._consumer = cast("Any", broker)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def rewinder(broker: Broker) -> Rewinder:
+    return OfMemory(broker)
+
+
+async def test_a_group_is_sent_back_to_the_first_record_since_then(broker: Broker, rewinder: Rewinder) -> None:
+    plan = await rewinder.plan(SINCE)
+    await rewinder.rewind(plan)
+
+    assert [(step.from_offset, step.to_offset, step.records, step.may_lack) for step in plan] == [(70, 40, 30, False)]
+    assert broker.commits == [{P0: 40}]
+
+
+@pytest.mark.parametrize("since", [70, 90, None], ids=["there", "beyond it", "nothing since then"])
+async def test_nobody_is_sent_beyond_what_is_committed(broker: Broker, rewinder: Rewinder, since: int | None) -> None:
+    broker.since = since
+    assert await rewinder.plan(SINCE) == []
+
+
+async def test_whoever_has_committed_nothing_begins_at_the_beginning_anyway(broker: Broker, rewinder: Rewinder) -> None:
+    broker.stands = None
+    assert await rewinder.plan(SINCE) == []
+
+
+async def test_where_the_topic_begins_later_it_begins_there_and_says_so(broker: Broker, rewinder: Rewinder) -> None:
+    broker.first = broker.since = 50
+    assert await rewinder.plan(SINCE) == [Rewind(P0.topic, 0, from_offset=70, to_offset=50, may_lack=True)]
+
+
+async def test_a_service_that_is_running_is_not_gone_back_in(broker: Broker, rewinder: Rewinder) -> None:
+    broker.members = ["progress-1", "progress-2"]
+    with pytest.raises(OperatorError, match=r"progress is running \(2 in its group\): stop every replica of it first"):
+        await rewinder.plan(SINCE)
+
+
+async def test_nor_is_one_that_was_started_since_the_plan(broker: Broker, rewinder: Rewinder) -> None:
+    plan = await rewinder.plan(SINCE)
+    broker.members = ["progress-1"]
+    with pytest.raises(OperatorError, match="stop every replica"):
+        await rewinder.rewind(plan)
+    assert broker.commits == []
 
 
 def test_only_topics_of_commands_are_gone_back_in_because_events_follow_again() -> None:

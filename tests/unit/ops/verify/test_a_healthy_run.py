@@ -1,10 +1,13 @@
 """A verification is silent on a healthy run, whatever happened in it, and says what it could not judge."""
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import pytest
 from aiokafka import TopicPartition
 
+from ops.verify.reading import Extent
 from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
 from shared.verification import Defect, Unjudged
 from tests.support.builders import completion, enrollment_id
@@ -85,6 +88,22 @@ async def test_what_waits_beyond_the_committed_offsets_is_unfinished_and_no_defe
     assert findings.healthy
     assert findings.unfinished == {"records of progress": 2}
     assert findings.fates[PROGRESS_COMMANDS]["unfinished"] == 2
+
+
+async def test_what_is_healed_while_it_is_verified_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = await healthy_run()
+    certificate = run.certificates.stored.pop(enrollment_id(ADA))
+    extents = run.topics.extents
+
+    async def healed(topics: Collection[str]) -> Mapping[TopicPartition, Extent]:
+        run.certificates.stored[certificate.enrollment_id] = certificate
+        return await extents(topics)
+
+    monkeypatch.setattr(run.topics, "extents", healed)
+
+    findings = await run.verify()
+
+    assert findings.healthy, findings.listed
 
 
 async def test_a_percentage_whose_event_waits_is_unfinished() -> None:

@@ -1,5 +1,7 @@
 """A verification names each kind of defect that is planted in a healthy run, and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 
 from ops.verify.findings import Finding
@@ -8,7 +10,7 @@ from tests.support.planting import PLANTED, Planted
 from tests.support.verified import CAROL, LESSONS, asked, healthy_run
 
 
-@pytest.mark.parametrize("planted", PLANTED, ids=[f"{n}-{p.kind.value}" for n, p in enumerate(PLANTED)])
+@pytest.mark.parametrize("planted", PLANTED, ids=[p.kind.value for p in PLANTED])
 async def test_a_planted_defect_is_named(planted: Planted) -> None:
     run = await healthy_run()
     subject = planted.plant(run)
@@ -34,6 +36,17 @@ async def test_all_kinds_at_once_are_all_named() -> None:
     findings = await run.verify(settled=True)
 
     assert set(Defect) - set(findings.defects) <= {Defect.MISSING_CERTIFICATE}
+
+
+async def test_two_dead_letters_of_one_death_that_differ_are_named() -> None:
+    run = await healthy_run()
+    run.log.add(replace(run.stand("progress.deadletters")[0], value=b"something else"))
+
+    findings = await run.verify()
+
+    assert [(finding.kind, "its copies differ" in finding.note) for finding in findings.listed] == [
+        (Defect.DEAD_LETTER_ALTERED, True)
+    ]
 
 
 async def test_every_defect_is_counted_and_some_are_listed() -> None:
