@@ -68,8 +68,6 @@ class Verdict(NamedTuple):
     progress_id: str | None = None
     enrollment_id: str | None = None
     course_id: str | None = None
-    #: When the fact it led to says that it came about (epoch ms); None without one.
-    fact_at: int | None = None
 
 
 class Flaw(NamedTuple):

@@ -147,7 +147,7 @@ def _verdict(received: Received[LessonComplete], examined: Examined) -> Verdict:
     course_id = examined.lesson.course_id if examined.lesson is not None else None
     if stored is not None:
         place = stored.progress_id, stored.enrollment_id, stored.course_id
-        return Verdict(Fate.RECORDED, "recorded", *place, stored.completed_at)
+        return Verdict(Fate.RECORDED, "recorded", *place)
     if isinstance(decision, Rejection):
         return Verdict(Fate.REJECTED, decision.outcome, course_id=course_id)
     place = decision.progress_id, decision.enrollment_id, decision.course_id

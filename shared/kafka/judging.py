@@ -35,8 +35,6 @@ class Judgement(NamedTuple):
     reference: str
     #: Nothing but the record itself decided: no later change can have led to another end.
     certain: bool
-    #: The fact that it asks for carries this record's own time.
-    made: bool
 
 
 class RecordJudge:
@@ -59,10 +57,10 @@ class RecordJudge:
         received = [d.received for d in deliveries if d.outcome is None and d.received is not None]
         verdicts = iter(await self._decide(received)) if received else iter(())
         return [
-            _judged(delivery, record, next(verdicts), certain=False)
+            _judged(delivery, next(verdicts), certain=False)
             if delivery.outcome is None
-            else _judged(delivery, record, self._of_admission(delivery), certain=True)
-            for record, delivery in zip(records, deliveries, strict=True)
+            else _judged(delivery, self._of_admission(delivery), certain=True)
+            for delivery in deliveries
         ]
 
     def _of_admission(self, delivery: Delivery) -> Verdict:
@@ -88,7 +86,5 @@ def _timed(record: Record) -> Record:
     return record if record.timestamp_type == LOG_APPEND_TIME else replace(record, timestamp_type=LOG_APPEND_TIME)
 
 
-def _judged(delivery: Delivery, record: Record, verdict: Verdict, *, certain: bool) -> Judgement:
-    stamped = record.timestamp_type == LOG_APPEND_TIME
-    made = stamped and verdict.fact_at is not None and verdict.fact_at == delivery.at
-    return Judgement(delivery.type, verdict, delivery.at, delivery.reference, certain, made)
+def _judged(delivery: Delivery, verdict: Verdict, *, certain: bool) -> Judgement:
+    return Judgement(delivery.type, verdict, delivery.at, delivery.reference, certain)
