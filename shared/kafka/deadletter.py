@@ -19,8 +19,9 @@ VALUE_BYTES = "x-dead-letter-value-bytes"
 #: The last header of an operator's mark, and of nothing else: a service appends its own behind whatever a sender wrote.
 DISCARDED_AT = "x-dead-letter-discarded-at"
 REASON = "x-dead-letter-reason"
-#: No number in a header is longer than the largest offset.
-_DIGITS = 19
+#: No number in a header is larger than the largest offset.
+_LARGEST = 2**63 - 1
+_DIGITS = len(str(_LARGEST))
 #: Room for the protocol's own framing of one record within its topic's limit.
 _FRAMING_BYTES = 1024
 
@@ -73,7 +74,8 @@ class Position(NamedTuple):
 def number_in(headers: Sequence[Header], name: str) -> int | None:
     """The number that the last header of this name holds; None where it holds none."""
     text = (last_header(headers, name) or b"").decode("ascii", "replace")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
+    return number if number is not None and number <= _LARGEST else None
 
 
 def position_in(headers: Sequence[Header]) -> Position | None:

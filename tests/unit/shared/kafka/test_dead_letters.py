@@ -83,3 +83,20 @@ async def test_a_replay_that_names_no_position_is_known_by_its_own(
     [letter] = log.read(DEAD_LETTERS)
     assert position_in(letter.headers) == Position(REPLAYS, 0, 0)
     assert letter.headers[: len(headers)] == tuple(headers)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (b"0", 0),
+        (b"9223372036854775807", 2**63 - 1),
+        (b"9223372036854775808", None),
+        (b"9" * 5000, None),
+        (b"-1", None),
+        ("١".encode(), None),
+        (b"", None),
+        (None, None),
+    ],
+)
+def test_a_number_is_one_that_an_offset_could_be(value: bytes | None, number: int | None) -> None:
+    assert number_in([("x-dead-letter-offset", value)], "x-dead-letter-offset") == number
