@@ -17,12 +17,14 @@ from tests.faults.guards.recording import ASSERTION, RECORD, TIMEOUT
 
 #: How long one test may take when a guard is out: some then wait for what never comes.
 _TEST_SECONDS = 20
+#: Where the promise is that something ends, so that its loss shows as a test that does not: many times what it takes.
+_ENDLESS_SECONDS = 5
 #: How long one run may take in all before it is ended.
 _RUN_SECONDS = 900
 #: Plugins that these tests do without, and that cost a second to load.
 _WITHOUT = ("cacheprovider", "xdist", "schemathesis")
 _ARGUMENTS = (
-    "-q", "--tb=line", "-p", "tests.faults.guards.recording", "--hypothesis-seed=0", f"--timeout={_TEST_SECONDS}",
+    "-q", "--tb=line", "-p", "tests.faults.guards.recording", "--hypothesis-seed=0",
     # The libraries are there already, among them what would be rewritten for the sake of its assertions.
     "-W", "ignore::pytest.PytestAssertRewriteWarning",
     *(part for name in _WITHOUT for part in ("-p", f"no:{name}")),
@@ -72,20 +74,20 @@ class Runner:
 
     async def run(self, tests: Sequence[str], raises: str | None = None) -> list[Result]:
         """What becomes of these tests now."""
-        noted, said = await self._noted(tests)
+        noted, said = await self._noted(tests, _ENDLESS_SECONDS if raises == TIMEOUT else _TEST_SECONDS)
         if not noted:
             return [Result(test, Colour.BROKEN, said) for test in tests]
         return [judged(test, noted, raises) for test in tests]
 
     async def failures(self, places: Sequence[str]) -> list[Result]:
         """Every test of these files and folders that is not green now, without its parameters."""
-        noted, _ = await self._noted(places)
+        noted, _ = await self._noted(places, _TEST_SECONDS)
         failed = {_without_parameters(note["test"]) for note in noted if note["outcome"] == "failed"}
         return [judged(test, noted) for test in sorted(failed)]
 
-    async def _noted(self, tests: Sequence[str]) -> tuple[list[Noted], str]:
+    async def _noted(self, tests: Sequence[str], seconds: int) -> tuple[list[Noted], str]:
         self._record.unlink(missing_ok=True)
-        order: Order = {"arguments": [*_ARGUMENTS, *tests], "printed": str(self._printed)}
+        order: Order = {"arguments": [*_ARGUMENTS, f"--timeout={seconds}", *tests], "printed": str(self._printed)}
         self._orders.write(json.dumps(order).encode() + b"\n")
         process = int(await self._answers.readline())
         try:
