@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ops.errors import Interrupted, OperatorError
 from ops.kinds import OwnStackKind, StackKind
+from ops.logs import said_to_people
 
 T = TypeVar("T")
 
@@ -44,7 +45,8 @@ def run(step: Coroutine[Any, Any, T], *, interrupted: str | Callable[[], str]) -
         Interrupted: it did.
     """
     try:
-        return asyncio.run(step)
+        with said_to_people():
+            return asyncio.run(step)
     except KeyboardInterrupt:
         became = interrupted if isinstance(interrupted, str) else interrupted()
         raise Interrupted(f"interrupted; {became}") from None

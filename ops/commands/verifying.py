@@ -1,7 +1,5 @@
 """`verify`: whether every command ended in one way, and every fact has what follows from it."""
 
-import logging
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,7 +62,6 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     """Verify; answers how many seconds it took."""
     from time import perf_counter
 
-    import structlog
     from rich.progress import Progress
 
     from ops.verify.index import Index
@@ -73,11 +70,6 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     from ops.verify.run import Verification
     from shared.clock import system_clock
 
-    # What the services' own code has to say goes where people read: standard output holds the result alone.
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
     started = perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="lesson-progress-verify-") as folder,

@@ -36,7 +36,7 @@ def configure(service: str, *, level: str = "info", clock: Clock = system_clock)
         processors=[
             structlog.processors.add_log_level,
             stamp,
-            _name_failure,
+            name_failure,
             *([] if level == "debug" else [Repeats()]),
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
@@ -47,7 +47,7 @@ def configure(service: str, *, level: str = "info", clock: Clock = system_clock)
     logging.basicConfig(handlers=[_Forward()], level=logging.WARNING, force=True)
 
 
-def _name_failure(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def name_failure(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """An error as its class, its cause's class, and its way through the code; never its words.
 
     What an error says may hold what a sender wrote: drivers quote values, mail servers quote addresses.
