@@ -153,6 +153,23 @@ async def test_it_stops_too_when_that_shows_one_by_one(process: Process, log: Fa
     assert (log.commits, script.handled.count("lesson-2")) == ([], 1)
 
 
+@pytest.mark.parametrize("count", [1, 2], ids=["of one", "of several"])
+async def test_it_stops_too_when_that_shows_while_records_are_read(
+    process: Process, log: FakeLog, verifier: FakeVerifier, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    def refused(_: str) -> None:
+        raise Fatal("the issuer refuses this service")
+
+    monkeypatch.setattr(verifier, "_judge", refused)
+    log.add(*(command(f"lesson-{n}") for n in range(count)))
+
+    with pytest.raises(Fatal):
+        await process.batch()
+
+    await process.offsets.flush(process.consumer)
+    assert log.commits == []
+
+
 async def test_a_partition_that_went_away_while_its_record_was_handled_is_left_alone(
     process: Process, log: FakeLog, script: Script
 ) -> None:
