@@ -209,3 +209,15 @@ class Gateway:
         """The value of one sample, e.g. `name_total{outcome="x"}`; 0 when it is not there."""
         text = (await self.get(service, "/metrics")).text
         return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(sample + " ")), 0.0)
+
+    async def metrics(self, service: str, name: str) -> list[float]:
+        """The values of all samples of one metric, whatever their labels."""
+        text = (await self.get(service, "/metrics")).text
+        return [
+            float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} "))
+        ]
+
+    async def partitions(self, topic: str) -> set[int]:
+        """The partitions of a topic that the producer knows of, after asking the broker."""
+        await self._producer.client.force_metadata_update()
+        return set(await self._producer.partitions_for(topic))

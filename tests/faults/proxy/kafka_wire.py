@@ -15,7 +15,14 @@ from aiokafka.protocol.produce import ProduceRequest
 from tests.faults.proxy.wire import Edit, Request
 
 #: Error codes of the protocol (kafka.apache.org/protocol, "Error Codes").
-COORDINATOR_LOADING, NOT_COORDINATOR, ILLEGAL_GENERATION, UNKNOWN_MEMBER, REBALANCING = 14, 16, 22, 25, 27
+TOO_LARGE, COORDINATOR_LOADING, NOT_COORDINATOR, ILLEGAL_GENERATION, UNKNOWN_MEMBER, REBALANCING = (
+    10,
+    14,
+    16,
+    22,
+    25,
+    27,
+)
 
 _NAMES = {
     0: "Produce", 1: "Fetch", 2: "ListOffsets", 3: "Metadata", 8: "OffsetCommit", 9: "OffsetFetch",
@@ -98,10 +105,12 @@ def committed(request: Request) -> dict[tuple[str, int], int]:
 
 
 def refused_with(code: int) -> Edit:
-    """Answers a commit with this error code, whatever became of it."""
+    """Answers a commit or a publication with this error code, whatever became of it."""
 
     def refuse(answer: Any) -> None:
-        answer.topics = [(topic, [(partition[0], code) for partition in of]) for topic, of in answer.topics]
+        answer.topics = [
+            (topic, [(partition[0], code, *partition[2:]) for partition in of]) for topic, of in answer.topics
+        ]
 
     return partial(_edit, refuse)
 

@@ -8,9 +8,10 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Self
+from typing import Any, Self
 
 from shared.contracts import topics
+from shared.contracts.ids import progress_id
 from tests.faults.rows.invariants import hold
 from tests.faults.rows.lane import Lane
 from tests.support.campus import CourseMade, Learner
@@ -95,6 +96,20 @@ class World:
             partition=partition,
         )
 
+    def take(self) -> Command:
+        """One command of what is planned, that is sent by hand and only once."""
+        taken = next(command for command in self.plan if command[0] is not self.stranger)
+        self.plan = [command for command in self.plan if command != taken]
+        return taken
+
+    def note(self, learner: Learner, lesson: str) -> None:
+        """Expect what follows from a command that was sent by hand."""
+        self.sent.add((learner.enrollment_id, lesson))
+
+    def bearer(self, learner: Learner) -> bytes:
+        """A learner's `authorization`."""
+        return f"Bearer {self._token(learner.user_id)}".encode()
+
     def _token(self, user_id: str) -> str:
         if user_id not in self._tokens:
             self._tokens[user_id] = self.gateway.token(user_id)
@@ -104,9 +119,30 @@ class World:
 
     def events(self, topic: str) -> list[Seen]:
         """What has come out on a topic about this world's learners."""
-        enrollments = {learner.enrollment_id.encode() for learner in self.learners}
-        users = {learner.user_id.encode() for learner in self.learners}
-        return self.gateway.seen(topic, lambda seen: seen.key in enrollments | users)
+        return self.gateway.seen(topic, self.concerns)
+
+    def concerns(self, seen: Seen) -> bool:
+        """Whether a record is about one of this world's learners."""
+        return seen.key in {
+            key.encode() for learner in self.learners for key in (learner.user_id, learner.enrollment_id)
+        }
+
+    async def recorded(self, learner: Learner, lesson: str) -> bool:
+        """Whether there is a record of this lesson."""
+        return progress_id(learner.user_id, lesson) in {r["_id"] for r in await self.campus.records(learner)}
+
+    async def documents(self) -> list[Any]:
+        """Everything that is stored about this world's learners."""
+        return [
+            found
+            for learner in self.learners
+            for found in (
+                await self.campus.records(learner),
+                await self.campus.enrollment(learner),
+                await self.campus.certificates(learner),
+                await self.campus.notifications(learner),
+            )
+        ]
 
     def copies(self, topic: str) -> dict[bytes, list[Seen]]:
         """The events of a topic about this world's learners, by their ids."""

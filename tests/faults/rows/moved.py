@@ -1,0 +1,157 @@
+"""Rows 29, 30, 35 and 37: offsets, partitions, clocks and reply topics are not what they were."""
+
+import secrets
+import time
+from datetime import timedelta
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
+
+from ops.offsets import GroupOffsets
+from ops.stacks import SERVICES
+from shared.contracts import topics
+from tests.faults.rows.catalog import Row
+from tests.faults.rows.deployed import deploy
+from tests.faults.rows.run import Run
+from tests.faults.rows.stages import STAGES
+from tests.support.eventually import eventually
+
+#: The consumers look for new partitions every 30 s.
+_NOTICED_SECONDS = 90.0
+
+
+async def offsets_reset(run: Run) -> None:
+    world = await run.world()
+    await world.send()
+    await world.settled()
+    before, service = await world.documents(), run.turn(SERVICES)
+    await run.lane.stop(service)
+    await _to_the_beginning(run, service)
+
+    await run.lane.start(service)
+
+    await run.lane.drained()
+    await world.settled()
+    assert await world.documents() == before, "what was handled once more changed something"
+
+
+async def _to_the_beginning(run: Run, service: str) -> None:
+    async with GroupOffsets(run.lane.system.target) as offsets:
+        partitions = list(await offsets.ends(topics.consumed_by(service)))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=run.lane.system.stack.bootstrap_servers, group_id=service, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
+    finally:
+        await consumer.stop()
+
+
+async def partitions_added(run: Run) -> None:
+    stage, world = run.turn(STAGES), await run.world(learners=10, lessons=3, finishers=10)
+    admin = AIOKafkaAdminClient(bootstrap_servers=run.lane.system.stack.bootstrap_servers)
+    await admin.start()
+    try:
+        await world.send_some(len(world.plan) // 3)
+        [described] = await admin.describe_topics([stage.takes])
+        count = len(described["partitions"]) + run.chance.randint(1, 3)
+        await admin.create_partitions({stage.takes: NewPartitions(count)})
+    finally:
+        await admin.close()
+    if stage is STAGES[0]:
+        commands = [world.plan.pop() for _ in range(3)]
+        await eventually(lambda: _took(run, stage.takes, count), within=30)
+        await world.send(commands, partition=count - 1)
+    await world.send()
+
+    await world.settled(within=_NOTICED_SECONDS + 60)
+
+
+async def _took(run: Run, topic: str, count: int) -> bool:
+    """Whether the gateway, too, knows of so many partitions."""
+    return len(await run.gateway.partitions(topic)) >= count
+
+
+async def clock_backwards(run: Run) -> None:
+    world, began = await run.world(), time.time()
+    await world.send_some(len(world.plan) // 2)
+    await run.lane.drained(["progress"])
+    service = run.turn(SERVICES)
+    back = run.chance.choice((timedelta(seconds=2), timedelta(hours=1), timedelta(days=400)))
+    await run.restart(service, deploy("clock", service, seconds=back.total_seconds()))
+    await world.send()
+
+    await world.settled()
+    for learner in world.learners:
+        moments = [record["completedAt"] / 1000 for record in await run.campus.records(learner)]
+        assert all(began - 1 <= at <= time.time() + 1 for at in moments), f"completed at {moments}, begun at {began}"
+        completed_at = (await run.campus.enrollment(learner)).get("completedAt")
+        assert completed_at is None or completed_at / 1000 == max(moments), "completed at another moment than the last"
+
+
+async def hostile_reply_topics(run: Run) -> None:
+    world = await run.world()
+    absent = f"progress.replies.{secrets.token_hex(4)}"
+    hostile = [
+        topics.LESSON_COMPLETED,
+        "__consumer_offsets",
+        absent,
+        "progress.replies." + "x" * 200,
+        "progress.replies/../x",
+    ]
+    run.chance.shuffle(hostile)
+    name = "lesson_progress_replies_dropped_total"
+    before = sum(await run.gateway.metrics("progress", name))
+    for number, (learner, lesson) in enumerate(world.plan):
+        if learner is not world.stranger:
+            world.note(learner, lesson)
+        token, reply_to = run.gateway.token(learner.user_id), hostile[number % len(hostile)]
+        await run.gateway.command(
+            "lesson.complete.v1", {"lessonId": lesson}, token=token, key=learner.user_id, reply_to=reply_to
+        )
+    sent, world.plan = len(world.plan), []
+
+    await world.settled()
+    await eventually(lambda: _dropped(run, name, before + sent), within=30)
+    answers = {"lesson.marked.v1", "command.rejected.v1"}
+    strange = run.gateway.seen(topics.LESSON_COMPLETED, lambda seen: seen.type in answers)
+    assert not strange, f"a reply went to a topic of events: {strange[0].type}"
+
+
+async def _dropped(run: Run, name: str, count: float) -> bool:
+    return sum(await run.gateway.metrics("progress", name)) >= count
+
+
+_TURN = "the seeds take the three services in turn"
+ROWS = (
+    Row(
+        29,
+        "offsets reset to the beginning",
+        f"the group of a stopped service is sent to the beginning of every topic it reads; {_TURN}",
+        "no new effect: not a document differs, and every event has the same id and bytes",
+        offsets_reset,
+    ),
+    Row(
+        30,
+        "partitions added while consuming",
+        f"one to three more on the topic that a service takes from, and records on the last of them; {_TURN}",
+        "nothing skipped",
+        partitions_added,
+    ),
+    Row(
+        35,
+        "clock backwards",
+        f"a service is started with its clock two seconds, an hour or 400 days back, by chance of the seed; {_TURN}",
+        "a record's moment is the command's, and a course is completed at the last of them",
+        clock_backwards,
+    ),
+    Row(
+        37,
+        "a hostile or absent reply-to topic",
+        "commands whose reply-to is a topic of events, of the broker, absent, too long, or no name at all",
+        "every reply is dropped and counted; nothing waits, and no reply is on a foreign topic",
+        hostile_reply_topics,
+    ),
+)
