@@ -65,6 +65,7 @@ class Gateway:
             enable_auto_commit=False,
             fetch_max_wait_ms=fetch_ms,
             max_partition_fetch_bytes=8 * 1024 * 1024,
+            metadata_max_age_ms=5_000,  # partitions may be added
         )
         self._following: asyncio.Task[None] | None = None
         self.http = httpx.AsyncClient(timeout=20)

@@ -75,7 +75,7 @@ async def _pending(run: Run, course_id: str) -> bool:
 
 
 async def crash_in_mailing(run: Run) -> None:
-    world = await run.world(learners=2, lessons=1, finishers=1)
+    world = await run.world(learners=2, lessons=1, finishers=2)
     async with Mailbox() as mailbox:
         await run.restart("certificates", mailbox.settings)
         noted = run.database_of("certificates").trap(REQUEST, DURABLE, "notifications", containing=b"emailedAt")
