@@ -11,10 +11,8 @@ from tests.faults.rows.deployed import deploy
 from tests.faults.rows.poison import buried, letters, position, strew, values
 from tests.faults.rows.replays import replayed
 from tests.faults.rows.run import Run
-from tests.faults.rows.stages import PROGRESS, RECALCULATOR, STAGES, Stage
-from tests.faults.rows.world import World
+from tests.faults.rows.stages import PROGRESS, RECALCULATOR, STAGES
 from tests.support.eventually import eventually
-from tests.support.gateway import Seen
 
 #: A breaker opens when more than so many died in a row.
 _DEATHS = 20
@@ -71,22 +69,18 @@ async def a_bug_fails_every_record(run: Run) -> None:
     await world.send()
 
     await eventually(lambda: _stopped(run, stage.service), within=90)
-    found = _letters(run, stage, world)
+    found = world.letters(stage.service)
     assert len(found) <= _DEATHS, f"{len(found)} records were buried before the breaker opened"
     await eventually(lambda: _shown(run, stage.service), within=10)
     assert (await run.gateway.get(stage.service, "/health/live")).status_code == 200, "it can no longer be looked at"
 
     await run.restart(stage.service)
     await run.lane.drained([stage.service])
-    found = _letters(run, stage, world)
+    found = world.letters(stage.service)
     if found:
         await replayed(run, stage.service, found)
     world.dead_letters = len(found)
     await world.settled()
-
-
-def _letters(run: Run, stage: Stage, world: World) -> list[Seen]:
-    return run.gateway.seen(topics.dead_letters_of(stage.service), world.concerns)
 
 
 async def _stopped(run: Run, service: str) -> bool:
@@ -103,11 +97,11 @@ async def replayed_twice(run: Run) -> None:
     world = await run.world(learners=2, lessons=2, finishers=2, doubled=0)
     await run.restart(stage.service, deploy("broken", stage.service))
     await world.send()
-    await eventually(lambda: bool(_letters(run, stage, world)), within=90)
+    await eventually(lambda: bool(world.letters(stage.service)), within=90)
     await run.lane.drained(["progress", *([stage.service] if stage is not PROGRESS else [])])
     await run.restart(stage.service)
     await run.lane.drained()
-    found = _letters(run, stage, world)
+    found = world.letters(stage.service)
     assert {letter.headers["x-dead-letter-error"] for letter in found} == {b"ZeroDivisionError"}
     assert {letter.headers["x-dead-letter-attempts"] for letter in found} == {b"5"}
 

@@ -127,6 +127,11 @@ class World:
             key.encode() for learner in self.learners for key in (learner.user_id, learner.enrollment_id)
         }
 
+    def letters(self, service: str) -> list[Seen]:
+        """The dead letters of a service about this world's learners and its stranger."""
+        stranger = self.stranger.user_id.encode()
+        return self.gateway.seen(topics.dead_letters_of(service), lambda s: self.concerns(s) or s.key == stranger)
+
     async def recorded(self, learner: Learner, lesson: str) -> bool:
         """Whether there is a record of this lesson."""
         return progress_id(learner.user_id, lesson) in {r["_id"] for r in await self.campus.records(learner)}
