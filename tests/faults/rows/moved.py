@@ -13,7 +13,7 @@ from shared.contracts import topics
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.deployed import deploy
 from tests.faults.rows.run import Run
-from tests.faults.rows.stages import STAGES
+from tests.faults.rows.stages import PROGRESS, STAGES
 from tests.support.eventually import eventually
 
 #: The consumers look for new partitions every 30 s.
@@ -60,13 +60,18 @@ async def partitions_added(run: Run) -> None:
         await admin.create_partitions({stage.takes: NewPartitions(count)})
     finally:
         await admin.close()
-    if stage is STAGES[0]:
-        commands = [world.plan.pop() for _ in range(3)]
-        await eventually(lambda: _took(run, stage.takes, count), within=30)
-        await world.send(commands, partition=count - 1)
+    await eventually(lambda: _took(run, stage.takes, count), within=30)
+    if stage is PROGRESS:
+        await world.send([world.plan.pop() for _ in range(3)], partition=count - 1)
     await world.send()
-
     await world.settled(within=_NOTICED_SECONDS + 60)
+
+    if stage is not PROGRESS:
+        copy = run.chance.choice(world.events(stage.takes))
+        headers = list(copy.record.headers)
+        await run.gateway.send(stage.takes, copy.raw, key=copy.key, headers=headers, partition=count - 1)
+    await run.lane.drained([stage.service], within=_NOTICED_SECONDS)
+    await world.settled()
 
 
 async def _took(run: Run, topic: str, count: int) -> bool:
@@ -136,8 +141,9 @@ ROWS = (
     Row(
         30,
         "partitions added while consuming",
-        f"one to three more on the topic that a service takes from, and records on the last of them; {_TURN}",
-        "nothing skipped",
+        f"one to three more on the topic that a service takes from, and commands, or a copy of an event, on the "
+        f"last of them; {_TURN}",
+        "nothing skipped: what is on the new partition is handled and committed from its beginning",
         partitions_added,
     ),
     Row(
