@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from docs.contract_files.page import messages_table, rejections_table
 from docs.contract_files.places import ROOT
+from docs.document_blocks.evidence import fault_rows, fault_run
 from docs.document_blocks.metrics import Metric, declared_metrics
 from shared.contracts.topics import SERVICES, TOPICS, Topic
 from shared.settings import ServiceSettings, listing
@@ -176,6 +177,8 @@ KINDS: dict[str, Callable[[str], str]] = {
     "import-rules": import_rules,
     "dependencies": dependencies,
     "decisions": decisions,
+    "fault-run": lambda _: fault_run(),
+    "fault-rows": lambda _: table(*fault_rows()),
     "messages": lambda _: table(*messages_table()),
     "refusals": lambda _: table(*rejections_table()),
 }

@@ -1,0 +1,41 @@
+"""The evidence: what the last run of the fault suite found, kept as a file beside the documents."""
+
+import json
+from typing import Any
+
+from docs.contract_files.places import ROOT
+
+_FAULTS = ROOT / "docs" / "evidence" / "faults.json"
+_SHORT = 9
+
+
+def fault_rows() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings and lines of the table: each fault, how it is made, what is asserted, and each run of it."""
+    found = _found()
+    headings = ("#", "fault", "made here", "asserted besides the promise", *(f"seed {seed}" for seed in found["seeds"]))
+    return headings, [_line(row, found["seeds"]) for row in found["rows"]]
+
+
+def fault_run() -> str:
+    """What the run was of, on what, and how it ended."""
+    found = _found()
+    runs = [run for row in found["rows"] for run in row["runs"]]
+    failed = sum(run["verdict"] != "passed" for run in runs)
+    machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
+    commit = found["commit"][:_SHORT] + (" and changes" if found["changed"] else "")
+    kind = "with short outages" if found["quick"] else "with outages of ten minutes"
+    return (
+        f"{len(runs)} runs of {len(found['rows'])} rows, {kind}, in {found['seconds'] / 60:.0f} minutes: {failed} failed. "
+        f"Commit `{commit}`, {found['ranAt'][:10]}, on {machine}."
+    )
+
+
+def _line(row: dict[str, Any], seeds: list[int]) -> tuple[str, ...]:
+    said = (str(row["number"]), row["fault"], row.get("excuse") or row["made"], row["asserted"])
+    runs = {run["seed"]: f"{run['verdict']}, {run['seconds']:.0f} s" for run in row["runs"]}
+    return (*said, *(runs.get(seed, "not run") for seed in seeds))
+
+
+def _found() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_FAULTS.read_text())
+    return found
