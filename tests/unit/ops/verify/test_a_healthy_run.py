@@ -8,9 +8,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from ops.verify.reading import Extent
-from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
+from shared.contracts.topics import COURSE_COMPLETED, LESSON_COMPLETED, PROGRESS_COMMANDS
 from shared.verification import Defect, Unjudged
-from tests.support.builders import completion, enrollment_id
+from tests.support.builders import completion, enrollment_id, record
 from tests.support.planting import bury
 from tests.support.recalculating import course_changed
 from tests.support.verified import ADA, BEN, CAROL, COURSE, LESSONS, Run, asked, healthy_run, unstamped
@@ -178,6 +178,19 @@ async def test_a_second_copy_of_an_event_or_of_a_dead_letter_is_counted_and_no_d
     assert findings.healthy, findings.listed
     assert findings.counts["event_copies"] == before["event_copies"] + 2
     assert findings.counts["dead_letter_copies"] == 1
+
+
+async def test_a_strangers_record_among_events_that_became_a_dead_letter_is_no_event() -> None:
+    run = await healthy_run()
+    for topic, kind in ((LESSON_COMPLETED, b"lesson.completed.v1"), (COURSE_COMPLETED, b"course.completed.v1")):
+        headers = (("ce_specversion", b"1.0"), ("ce_id", b"a stranger's"), ("ce_type", kind))
+        run.send(record(topic, key=b"stranger", value=b"{", headers=headers))
+    await run.handle()
+
+    findings = await run.verify(settled=True)
+
+    assert findings.healthy, findings.listed
+    assert findings.fates[COURSE_COMPLETED]["dead_letter"] == 1
 
 
 async def test_a_broker_that_does_not_stamp_records_is_no_cause_for_alarm() -> None:
