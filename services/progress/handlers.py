@@ -12,17 +12,22 @@ from shared.contracts.rejections import Rejection
 async def mark_complete(commands: Sequence[Command], store: ProgressStore) -> list[Recorded | Rejection]:
     """Answer a batch of commands in a fixed number of round trips, whatever its size.
 
-    Several copies of one command in a batch are one record: the first is recorded, the others were before.
+    Several copies of one command in a batch are one record: the first is recorded, the others were before. What is
+    recorded and would be refused now stays recorded: the catalog may have changed between a crash and this repeat, and
+    a fact without its event would be lost.
     """
     lessons = await store.lessons({command.lesson_id for command in commands})
     enrollments = await store.enrollments(_learners(commands, lessons))
     decided = [_decide(command, lessons, enrollments) for command in commands]
     first = {d.progress_id: d for d in reversed(decided) if isinstance(d, Completion)}
     recorded = await store.record(list(first.values())) if first else {}
+    refused = {progress_id(*c[:2]) for c, d in zip(commands, decided, strict=True) if isinstance(d, Rejection)}
+    before = await store.recorded(refused) if refused else {}
     answers: list[Recorded | Rejection] = []
     for command, decision in zip(commands, decided, strict=True):
         if isinstance(decision, Rejection):
-            answers.append(decision)
+            fact = before.get(progress_id(command.user_id, command.lesson_id))
+            answers.append(decision if fact is None else Recorded(fact, already=True))
             continue
         stored = recorded[decision.progress_id]
         copy = decision is not first[decision.progress_id]

@@ -29,15 +29,15 @@ class ProgressStore(Protocol):
             Transient: the database cannot say whether it stored them.
         """
 
+    async def recorded(self, progress_ids: Collection[str]) -> Mapping[str, Completion]:
+        """Those of these records that exist, by id."""
+
     async def course_progress(self, learner: LearnerInCourse) -> CourseProgress | None:
         """What this learner has done in this course; None when not enrolled or unknown."""
 
 
 class ProgressRecords(ProgressStore, Protocol):
     """What a check of the records reads besides."""
-
-    async def recorded(self, progress_ids: Collection[str]) -> Mapping[str, Completion]:
-        """Those of these records that exist, by id."""
 
     async def recorded_after(self, progress_id: str | None, limit: int) -> Sequence[Completion]:
         """The next records in the order of their ids, from the first on for None; fewer than `limit` are the last."""

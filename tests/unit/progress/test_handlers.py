@@ -1,5 +1,8 @@
 """A batch of commands: one answer each, in a fixed number of round trips."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
 import pytest
 
 from services.progress.domain import Command, Enrollment, Recorded
@@ -63,10 +66,41 @@ async def test_answers_stand_in_the_order_of_the_commands(store: FakeProgressSto
 
 
 @pytest.mark.parametrize("size", [1, 10, 500])
-async def test_a_batch_of_any_size_costs_three_round_trips(store: FakeProgressStore, size: int) -> None:
+async def test_a_batch_of_any_size_costs_three_round_trips_and_one_more_where_some_are_refused(
+    store: FakeProgressStore, size: int
+) -> None:
     lessons = ["lesson-1", "lesson-2", "lesson-3", "nowhere", "preview-1"]
-    await mark_complete([finished(lessons[n % 5], f"learner-{1 + n % 2}") for n in range(size)], store)
+    await mark_complete([finished(lessons[n % 3], f"learner-{1 + n % 2}") for n in range(size)], store)
     assert store.calls == ["lessons", "enrollments", "record"]
+
+    store.calls.clear()
+    await mark_complete([finished(lessons[n % 5], f"learner-{1 + n % 2}") for n in range(size + 4)], store)
+    assert store.calls == ["lessons", "enrollments", "record", "recorded"]
+
+
+async def _removed(store: FakeProgressStore) -> None:
+    del store.catalog["lesson-1"]
+
+
+async def _made_a_preview(store: FakeProgressStore) -> None:
+    store.catalog["lesson-1"] = replace(store.catalog["lesson-1"], is_preview=True)
+
+
+async def _left(store: FakeProgressStore) -> None:
+    del store.enrolled[LearnerInCourse("learner-1", "course-1")]
+
+
+@pytest.mark.parametrize("changed", [_removed, _made_a_preview, _left])
+async def test_what_is_recorded_stays_recorded_though_it_would_be_refused_now(
+    store: FakeProgressStore, changed: Callable[[FakeProgressStore], Awaitable[None]]
+) -> None:
+    await mark_complete([finished()], store)
+    await changed(store)
+
+    answers = await mark_complete([finished(), finished("lesson-1", "learner-2")], store)
+
+    assert answers[0] == Recorded(completion(), already=True)
+    assert isinstance(answers[1], Rejection) or changed is _left
 
 
 async def test_where_nothing_is_to_be_recorded_nothing_is_written(store: FakeProgressStore) -> None:
