@@ -21,11 +21,12 @@ def fault_run() -> str:
     found = _found()
     runs = [run for row in found["rows"] for run in row["runs"]]
     failed = sum(run["verdict"] != "passed" for run in runs)
-    machine = ", ".join(f"{name} {value}" for name, value in found["machine"].items())
+    machine = f"{found['machine']['processors']} processors, Python {found['machine']['python']}"
     commit = found["commit"][:_SHORT] + (" and changes" if found["changed"] else "")
     kind = "with short outages" if found["quick"] else "with outages of ten minutes"
+    length = f"{found['seconds'] / 60:.0f} minutes"
     return (
-        f"{len(runs)} runs of {len(found['rows'])} rows, {kind}, in {found['seconds'] / 60:.0f} minutes: {failed} failed. "
+        f"{len(runs)} runs of {len(found['rows'])} rows, {kind}, in {length}: {failed} failed. "
         f"Commit `{commit}`, {found['ranAt'][:10]}, on {machine}."
     )
 
