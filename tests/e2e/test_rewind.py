@@ -60,9 +60,9 @@ async def test_commands_taken_since_a_restored_backup_are_handled_again_into_the
     assert "progress would handle 1 record again; repeat with --yes to do it." in planned.err
     assert [step["from_offset"] - step["to_offset"] for step in json.loads(done.out)["partitions"]] == [1]
 
-    await system.stack.start_service("certificates")
     asked = await lesson_progress(system, "certificates", "restore", "--since", moment, "--yes")
     assert (asked.code, "1 certificate asked for" in asked.err) == (0, True), asked.err
+    await system.stack.start_service("certificates")
     await eventually(lambda: _has(system, "certificates", 1), within=60)
     await asyncio.gather(*(system.stack.start_service(name) for name in ("progress", "recalculator")))
     await eventually(lambda: _has(system, "lessonProgress", 2), within=60)
