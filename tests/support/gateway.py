@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from ops.development import DevelopmentIdentity
 from shared.contracts import topics
@@ -54,6 +54,8 @@ class Gateway:
         self.identity = identity
         self._urls = urls
         self._seen: list[Seen] = []
+        #: The offset after the last that was seen.
+        self._reached: dict[TopicPartition, int] = {}
         self._news = asyncio.Condition()
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap_servers, acks="all", max_request_size=8 * 1024 * 1024
@@ -89,8 +91,10 @@ class Gateway:
         while True:
             batches = await self._consumer.getmany(timeout_ms=500)
             async with self._news:
-                for records in batches.values():
+                for partition, records in batches.items():
                     self._seen += [Seen(r.topic, r.key, r.value, dict(r.headers), r) for r in records]
+                    if records:
+                        self._reached[partition] = records[-1].offset + 1
                 self._news.notify_all()
 
     # -- sending ---------------------------------------------------------------------------------------------------
@@ -163,6 +167,26 @@ class Gateway:
             found = len(self.seen(topic, where))
             raise AssertionError(f"{found} of {count} records on {topic} after {seconds} s") from None
         return self.seen(topic, where)
+
+    async def caught_up(self, *names: str, seconds: float = 60) -> None:
+        """Wait until everything that is on these topics now has been seen; on all of them, where none is named.
+
+        Before it is said that something did not come out: what has only not been fetched yet would not be missed.
+        """
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in names or _OUTPUTS
+            for number in self._consumer.partitions_for_topic(topic) or ()
+        ]
+        ends = await self._consumer.end_offsets(partitions)
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: not self._unseen(ends))
+        except TimeoutError:
+            raise AssertionError(f"not seen within {seconds} s: {self._unseen(ends)}") from None
+
+    def _unseen(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        return {p: end - reached for p, end in ends.items() if (reached := self._reached.get(p, 0)) < end}
 
     async def reply(self, correlation: str, *, seconds: float = 60) -> Seen:
         """The reply with this correlation id."""

@@ -69,14 +69,14 @@ async def a_bug_fails_every_record(run: Run) -> None:
     await world.send()
 
     await eventually(lambda: _stopped(run, stage.service), within=90)
-    in_a_row = [letter for letter in world.letters(stage.service) if world.concerns(letter)]
-    assert len(in_a_row) <= _DEATHS, f"{len(in_a_row)} records in a row were buried before the breaker opened"
     await eventually(lambda: _shown(run, stage.service), within=10)
     assert (await run.gateway.get(stage.service, "/health/live")).status_code == 200, "it can no longer be looked at"
 
     await run.restart(stage.service)
     await run.lane.drained([stage.service])
-    found = world.letters(stage.service)
+    found = await world.all_letters(stage.service)
+    in_a_row = [letter for letter in found if world.concerns(letter)]
+    assert len(in_a_row) <= _DEATHS, f"{len(in_a_row)} records in a row were buried before, or although, it opened"
     if found:
         await replayed(run, stage.service, found)
     world.dead_letters = len(found)
@@ -101,7 +101,7 @@ async def replayed_twice(run: Run) -> None:
     await run.lane.drained(["progress", *([stage.service] if stage is not PROGRESS else [])])
     await run.restart(stage.service)
     await run.lane.drained()
-    found = world.letters(stage.service)
+    found = await world.all_letters(stage.service)
     assert {letter.headers["x-dead-letter-error"] for letter in found} == {b"ZeroDivisionError"}
     assert {letter.headers["x-dead-letter-attempts"] for letter in found} == {b"5"}
 

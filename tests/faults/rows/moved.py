@@ -121,6 +121,7 @@ async def hostile_reply_topics(run: Run) -> None:
     await world.settled()
     await eventually(lambda: _dropped(run, name, before + sent), within=30)
     answers = {"lesson.marked.v1", "command.rejected.v1"}
+    await run.gateway.caught_up(topics.LESSON_COMPLETED)
     strange = run.gateway.seen(topics.LESSON_COMPLETED, lambda seen: seen.type in answers)
     assert not strange, f"a reply went to a topic of events: {strange[0].type}"
 

@@ -91,6 +91,7 @@ async def buried(run: Run, stage: Stage, poison: Sequence[Poison], *, copies: in
         AssertionError: one is not there, was changed, or is there too often.
     """
     await eventually(lambda: all(len(letters(run, stage, one)) >= copies for one in poison), within=60)
+    await run.gateway.caught_up(topics.dead_letters_of(stage.service))
     for one in poison:
         found = letters(run, stage, one)
         assert len(found) == copies, f"{len(found)} dead letters of {one.value!r}"

@@ -163,7 +163,7 @@ async def _output_too_large(run: Run, stage: Stage) -> None:
     await world.send()
     await told.until_caught()
     await run.lane.drained()
-    found = world.letters(stage.service)
+    found = await world.all_letters(stage.service)
     assert found, "an output that is too large left no dead letter"
     assert {letter.headers["x-dead-letter-error"] for letter in found} == {b"OutputTooLarge"}
 

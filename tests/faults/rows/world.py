@@ -127,8 +127,13 @@ class World:
             key.encode() for learner in self.learners for key in (learner.user_id, learner.enrollment_id)
         }
 
+    async def all_letters(self, service: str) -> list[Seen]:
+        """The dead letters that there are by now of a service about this world, whether fetched already or not."""
+        await self.gateway.caught_up(topics.dead_letters_of(service))
+        return self.letters(service)
+
     def letters(self, service: str) -> list[Seen]:
-        """The dead letters of a service about this world's learners and its stranger."""
+        """The dead letters, so far, of a service about this world's learners and its stranger."""
         stranger = self.stranger.user_id.encode()
         return self.gateway.seen(topics.dead_letters_of(service), lambda s: self.concerns(s) or s.key == stranger)
 
@@ -178,6 +183,7 @@ class World:
         """
         await eventually(self._is_there, within=within)
         await self._lane.drained()
+        await self.gateway.caught_up()
         await eventually(self._events_are_there, within=10)
         await hold(self)
 
