@@ -23,7 +23,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """One record that is to be a dead letter of a stage."""
+    """One record that is to be a dead letter of a stage; its mark is its key, too."""
 
     value: bytes | None
     #: Without the mark.
@@ -69,11 +69,11 @@ def types(run: Run, stage: Stage) -> list[Poison]:
 
 
 async def strew(run: Run, stage: Stage, poison: Sequence[Poison], *, partition: int | None = None) -> None:
-    """Send these to the stage's topic, all at once."""
-    key = f"poison-{secrets.token_hex(4)}".encode()
+    """Send these to the stage's topic, all at once and to one partition."""
+    place = secrets.randbelow(topics.TOPICS[stage.takes].partitions) if partition is None else partition
     await asyncio.gather(
         *(
-            run.gateway.send(stage.takes, one.value, key=key, headers=one.all_headers, partition=partition)
+            run.gateway.send(stage.takes, one.value, key=one.mark, headers=one.all_headers, partition=place)
             for one in poison
         )
     )
@@ -97,6 +97,7 @@ async def buried(run: Run, stage: Stage, poison: Sequence[Poison], *, copies: in
         assert len(found) == copies, f"{len(found)} dead letters of {one.value!r}"
         for letter in found:
             sent = one.all_headers
+            assert letter.key == one.mark, f"the key {one.mark!r} became {letter.key!r}"
             assert letter.raw == one.value, f"{one.value!r} became {letter.raw!r}"
             assert list(letter.record.headers)[: len(sent)] == sent, f"headers of {one.value!r} were changed"
             error = (letter.headers["x-dead-letter-error"] or b"").decode()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -138,7 +139,10 @@ async def too_large(run: Run) -> None:
 
     [letter] = letters(run, stage, beyond)
     assert letter.raw is None, "a dead letter holds more than its topic takes"
+    assert letter.key == beyond.mark, "a dead letter without its value lost its key, too"
     assert letter.headers["x-dead-letter-value-bytes"] == str(topics.DEAD_LETTER_BYTES).encode()
+    digest = sha256(bytes(topics.DEAD_LETTER_BYTES)).hexdigest()
+    assert letter.headers["x-dead-letter-value-sha256"] == digest.encode(), "the digest is of another value"
     await _output_too_large(run, stage)
 
 
