@@ -27,8 +27,12 @@ class Told:
     """What the process that was to be stopped came by, and what became of its world."""
 
     points: list[str]
+    #: The awaits of these points.
+    own: set[Await]
+    #: These, and those of its successors and of other replicas.
     awaits: set[Await]
-    stopped: bool
+    #: How many processes were stopped.
+    stops: int
 
 
 def undisturbed(story: Story) -> dict[str, Told]:
@@ -43,7 +47,7 @@ def undisturbed(story: Story) -> dict[str, Told]:
             everyone: dict[str, set[Await]] = {service: set() for service in SERVICES}
             for life in world.lives:
                 everyone[life.name] |= life.awaits
-            return {s: Told(life.reached, everyone[s], stopped=False) for s, life in lives.items()}
+            return {s: Told(life.reached, life.awaits, everyone[s], 0) for s, life in lives.items()}
 
     return run(told())
 
@@ -66,7 +70,7 @@ def stopped(story: Story, victim: str, at: int, way: Way, *, again: int | None =
                 await successor
                 await world.quiet()
             world.check()
-            return Told(life.reached, life.awaits, life.stopped.is_set())
+            return Told(life.reached, life.awaits, life.awaits, sum(one.stopped.is_set() for one in world.lives))
 
     return run(told())
 

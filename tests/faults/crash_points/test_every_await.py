@@ -5,19 +5,19 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.crash_points.excuses import EXCUSES, excuse_of
-from tests.faults.crash_points.trying import all_awaits, reached
+from tests.faults.crash_points.trying import all_awaits, reached, stopped_at
 from tests.support.lives import checkpoints, product_modules
 
 
-def test_every_await_of_the_product_is_reached_by_a_story_or_excused(
+def test_every_await_of_the_product_is_one_at_which_a_story_stops_or_excused(
     record_property: Callable[[str, object], None],
 ) -> None:
-    covered = reached()
+    covered = stopped_at()
 
     unseen = [str(place) for place in all_awaits() if place not in covered and excuse_of(place) is None]
 
     record_property("awaits", len(covered))
-    assert not unseen, "no story comes by these; tell one, or excuse them with a reason:\n" + "\n".join(unseen)
+    assert not unseen, "no process is stopped at these; tell a story, or excuse them:\n" + "\n".join(unseen)
 
 
 @pytest.mark.parametrize("entry", EXCUSES)

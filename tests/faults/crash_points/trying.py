@@ -32,11 +32,12 @@ class Tried:
 
     def one(self, story: Story, victim: str, at: int, name: str, way: Way, again: int | None = None) -> None:
         """Stop this process there, and see."""
-        self.points += 1 if again is None else 2
         try:
-            told = stopped(story, victim, at, way, again=again)
-            assert told.stopped, "the point was not reached"
+            stops = stopped(story, victim, at, way, again=again).stops
+            assert stops, "the point was not reached"
+            self.points += stops
         except AssertionError as violation:
+            self.points += 1
             second = "" if again is None else f", its successor at {again}"
             self.violations.append(f"{way} at {at}, {name}{second}: {violation}")
 
@@ -63,6 +64,11 @@ def told(story_name: str) -> dict[str, Told]:
 def reached() -> set[Await]:
     """Every await that some story comes by."""
     return {place for story in STORIES for service in told(story.name).values() for place in service.awaits}
+
+
+def stopped_at() -> set[Await]:
+    """Every await that a process comes by which is stopped in that story: a replica beside it is not."""
+    return {place for story in STORIES for victim in story.victims for place in told(story.name)[victim].own}
 
 
 def all_awaits() -> list[Await]:
