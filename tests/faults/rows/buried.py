@@ -11,7 +11,7 @@ from tests.faults.rows.deployed import deploy
 from tests.faults.rows.poison import buried, letters, position, strew, values
 from tests.faults.rows.replays import replayed
 from tests.faults.rows.run import Run
-from tests.faults.rows.stages import PROGRESS, RECALCULATOR, STAGES
+from tests.faults.rows.stages import PROGRESS, RECALCULATOR, STAGES, upstream_of
 from tests.support.eventually import eventually
 
 #: A breaker opens when more than so many died in a row.
@@ -98,7 +98,7 @@ async def replayed_twice(run: Run) -> None:
     await run.restart(stage.service, deploy("broken", stage.service))
     await world.send()
     await eventually(lambda: bool(world.letters(stage.service)), within=90)
-    await run.lane.drained(["progress", *([stage.service] if stage is not PROGRESS else [])])
+    await run.lane.drained([*upstream_of(stage), stage.service])
     await run.restart(stage.service)
     await run.lane.drained()
     found = await world.all_letters(stage.service)

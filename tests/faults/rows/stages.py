@@ -32,3 +32,8 @@ CERTIFICATES = Stage(
     (topics.CERTIFICATE_ISSUED, topics.NOTIFICATION_CREATED),
 )
 STAGES = (PROGRESS, RECALCULATOR, CERTIFICATES)
+
+
+def upstream_of(stage: Stage) -> list[str]:
+    """The services from whose events this stage's records come, in the order in which they work."""
+    return [earlier.service for earlier in STAGES[: STAGES.index(stage)]]

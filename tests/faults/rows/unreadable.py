@@ -15,7 +15,7 @@ from tests.faults.rows.catalog import Row
 from tests.faults.rows.poison import Header, Poison, buried, envelope, letters, strew, types, values
 from tests.faults.rows.replays import replayed
 from tests.faults.rows.run import Run
-from tests.faults.rows.stages import PROGRESS, RECALCULATOR, STAGES, Stage
+from tests.faults.rows.stages import PROGRESS, STAGES, Stage, upstream_of
 
 _PARTITIONS = 6
 #: More than any topic of ours takes.
@@ -81,13 +81,12 @@ async def first_middle_last(run: Run) -> None:
             poison.append(one)
             await strew(run, stage, [one], partition=number)
 
-    before = [service for service in ("progress", "recalculator") if service != stage.service]
     await on_every_partition()
     await world.send_some(len(world.plan) // 2)
-    await run.lane.drained(before[: 1 if stage is RECALCULATOR else 2] if stage is not PROGRESS else [])
+    await run.lane.drained(upstream_of(stage))
     await on_every_partition()
     await world.send()
-    await run.lane.drained(before[: 1 if stage is RECALCULATOR else 2] if stage is not PROGRESS else [])
+    await run.lane.drained(upstream_of(stage))
     await on_every_partition()
     await run.lane.start(stage.service)
 
