@@ -24,14 +24,18 @@ async def offsets_reset(run: Run) -> None:
     world = await run.world()
     await world.send()
     await world.settled()
-    before, service = await world.documents(), run.turn(SERVICES)
-    await run.lane.stop(service)
-    await _to_the_beginning(run, service)
+    before, stage = await world.documents(), run.turn(STAGES)
+    topic = stage.publishes[-1]
+    copies = len(world.events(topic))
+    await run.lane.stop(stage.service)
+    await _to_the_beginning(run, stage.service)
+    assert await run.lane.behind(stage.service) > 0, "the group did not go back"
 
-    await run.lane.start(service)
+    await run.lane.start(stage.service)
 
     await run.lane.drained()
     await world.settled()
+    assert len(world.events(topic)) > copies, f"nothing on {topic} came out again, though it was handled again"
     assert await world.documents() == before, "what was handled once more changed something"
 
 
