@@ -30,20 +30,21 @@ async def crash_in_rendering(run: Run) -> None:
     world = await run.world()
     workers = list(_typesetters(run))
     assert workers, "certificates has no process that typesets"
-    for worker in workers:
-        os.kill(worker, signal.SIGSTOP)
-    claimed = run.database_of("certificates").hold_answer(DURABLE, "certificates")
-    await world.send()
-    await claimed.until_caught(within=60)
-    claimed.let_pass()
-    await eventually(lambda: _pending(run, world.course.id), within=30)
-
     victim = run.turn(("worker", "service"))
-    if victim != "worker":
-        run.lane.kill("certificates")
-    for worker in workers:
-        _end(worker)
-    if victim != "worker":
+    try:
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        claimed = run.database_of("certificates").hold_answer(DURABLE, "certificates")
+        await world.send()
+        await claimed.until_caught(within=60)
+        claimed.let_pass()
+        await eventually(lambda: _pending(run, world.course.id), within=30)
+        if victim == "service":
+            run.lane.kill("certificates")
+    finally:  # frozen, they would outlive the stack
+        for worker in workers:
+            _end(worker)
+    if victim == "service":
         await run.lane.start("certificates")
 
     await world.settled()
