@@ -3,6 +3,7 @@
 import secrets
 import time
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -90,6 +91,9 @@ async def clock_backwards(run: Run) -> None:
     service = run.turn(SERVICES)
     back = run.chance.choice((timedelta(seconds=2), timedelta(hours=1), timedelta(days=400)))
     await run.restart(service, deploy("clock", service, seconds=back.total_seconds()))
+    answer = await run.gateway.get(service, "/health/live")
+    shown = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    assert shown <= time.time() - back.total_seconds(), f"the clock of {service} was not set back"
     await world.send()
 
     await world.settled()
@@ -162,7 +166,7 @@ ROWS = (
         37,
         "a hostile or absent reply-to topic",
         "commands whose reply-to is a topic of events, of the broker, absent, too long, or no name at all",
-        "every reply is dropped and counted; nothing waits, and no reply is on a foreign topic",
+        "every reply is dropped and counted, none is on the topic of events, and everything takes its course",
         hostile_reply_topics,
     ),
 )
