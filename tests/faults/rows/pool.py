@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.rows.verdicts import Result, Task, Verdict
+from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
 
 #: Stacks start one after the other: a dozen at once would keep each other from answering (s).
 STARTS_APART = 8.0
@@ -45,19 +45,20 @@ class Pool:
         """One process after the other (more than one only where one ends early) until nothing waits."""
         await asyncio.sleep(delay)
         while waiting:
+            number = self._next_number()
             process = await subprocess.create_subprocess_exec(
-                *lane_command(self._next_number(), self._failures),
+                *lane_command(number, self._failures),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 limit=_LINE_BYTES,
                 start_new_session=True,  # Ctrl-C reaches it through us alone
             )
             try:
-                await self._feed(process, waiting)
+                await self._feed(process, number, waiting)
             finally:
                 await _ended(process)
 
-    async def _feed(self, process: subprocess.Process, waiting: deque[Task]) -> None:
+    async def _feed(self, process: subprocess.Process, number: int, waiting: deque[Task]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         while waiting:
@@ -75,6 +76,9 @@ class Pool:
         process.stdin.close()
         if line := await process.stdout.readline():  # the checker's; none where the last row has failed
             self._ended(Result.read(line))
+        elif code := await process.wait():
+            what = f"it ended by itself ({code}) before its checker had a word"
+            self._ended(Result(CHECKER, number, Verdict.FAILED, 0.0, what))
         await process.wait()
 
     def _next_number(self) -> int:

@@ -9,7 +9,7 @@ from tests.faults.rows import pool
 from tests.faults.rows.pool import Pool
 from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
 
-#: A lane that passes every row but the third, on which it ends; at the end its checker speaks.
+#: A lane that passes every row but the third, on which it ends; at the end its checker speaks, unless row 5 was there.
 LANE = """
 import json, sys
 for line in sys.stdin:
@@ -17,6 +17,9 @@ for line in sys.stdin:
     if task["row"] == 3:
         sys.exit(7)
     print(json.dumps({"row": task["row"], "seed": task["seed"], "verdict": "passed", "seconds": 1.0}), flush=True)
+    if task["row"] == 5:
+        sys.stdin.read()
+        sys.exit(8)
 print(json.dumps({"row": 0, "seed": 1, "verdict": "passed", "seconds": 1.0}), flush=True)
 """
 
@@ -50,3 +53,13 @@ async def test_a_row_whose_lane_ends_has_failed_and_the_next_one_finds_a_new_lan
         (4, Verdict.PASSED),
     ]
     assert ended[0].what == "its lane ended by itself (7)"
+
+
+async def test_a_checker_that_ends_without_a_word_has_found_something(tmp_path: Path) -> None:
+    ended: list[Result] = []
+
+    await Pool(tmp_path, begun=lambda _: None, ended=ended.append).run([([Task(5, 1, quick=True)], 1)])
+
+    [row, checker] = ended
+    assert (row.verdict, checker.row, checker.verdict) == (Verdict.PASSED, CHECKER, Verdict.FAILED)
+    assert checker.what == "it ended by itself (8) before its checker had a word"
