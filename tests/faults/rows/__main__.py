@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     rows = [row for row in ROWS if row.number in options.rows and (row.quick or not options.quick)]
     console = Console(stderr=options.json)
+    known = {row.number for row in ROWS}
+    if not rows or not known.issuperset(options.rows):
+        console.print("There is no such row, or none that is quick. `--list` names them all.", style="bold red")
+        return 2
     if options.list:
         _list(console, rows)
         return 0

@@ -31,6 +31,12 @@ def test_what_names_no_rows_is_refused(text: str, capsys: pytest.CaptureFixture[
     assert "is no list of numbers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", [["--rows", "38"], ["--rows", "1,38"], ["--quick", "--rows", "36"]])
+def test_a_run_of_rows_that_are_not_there_is_no_success(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(asked) == 2
+    assert "There is no such row" in capsys.readouterr().out
+
+
 def test_a_task_and_its_result_survive_the_way_to_a_lane_and_back() -> None:
     task, result = Task(3, 1, quick=True), Result(3, 1, Verdict.FAILED, 1.5, "a\nb", "folder")
 
