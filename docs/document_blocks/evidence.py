@@ -7,6 +7,8 @@ from docs.contract_files.places import ROOT
 
 _FAULTS = ROOT / "docs" / "evidence" / "faults.json"
 _SHORT = 9
+#: How many faults the table has, whether the run made all of them or not.
+_FAULTS_IN_ALL = 37
 
 
 def fault_rows() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -21,12 +23,18 @@ def fault_run() -> str:
     found = _found()
     runs = [run for row in found["rows"] for run in row["runs"]]
     failed = sum(run["verdict"] != "passed" for run in runs)
+    left_out = sorted({*range(1, _FAULTS_IN_ALL + 1)} - {row["number"] for row in found["rows"]})
+    without = f" (without {', '.join(map(str, left_out))})" if left_out else ""
+    missing = len(found["rows"]) * len(found["seeds"]) - len(runs)
+    defects = sum(checked["verdict"] != "passed" for checked in found["checker"])
     machine = f"{found['machine']['processors']} processors, Python {found['machine']['python']}"
     commit = found["commit"][:_SHORT] + (" and changes" if found["changed"] else "")
     kind = "with short outages" if found["quick"] else "with outages of ten minutes"
     length = f"{found['seconds'] / 60:.0f} minutes"
     return (
-        f"{len(runs)} runs of {len(found['rows'])} rows, {kind}, in {length}: {failed} failed. "
+        f"{len(runs)} runs of {len(found['rows'])} of the {_FAULTS_IN_ALL} rows{without}, {kind}, in {length}: "
+        f"{failed} failed, {missing} did not run. "
+        f"The checker read all of {len(found['checker'])} stacks in the end: it found defects in {defects}. "
         f"Commit `{commit}`, {found['ranAt'][:10]}, on {machine}."
     )
 
