@@ -15,14 +15,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from tests.faults.proxy.wire import Edit, Request
 
 #: Error codes of the protocol (kafka.apache.org/protocol, "Error Codes").
-TOO_LARGE, COORDINATOR_LOADING, NOT_COORDINATOR, ILLEGAL_GENERATION, UNKNOWN_MEMBER, REBALANCING = (
-    10,
-    14,
-    16,
-    22,
-    25,
-    27,
-)
+TOO_LARGE, COORDINATOR_LOADING, NOT_COORDINATOR = 10, 14, 16
 
 _NAMES = {
     0: "Produce", 1: "Fetch", 2: "ListOffsets", 3: "Metadata", 8: "OffsetCommit", 9: "OffsetFetch",

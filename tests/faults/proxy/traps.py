@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -40,8 +40,8 @@ class Caught:
 class Trap:
     """Catches `times` messages (all when None) of a kind, after the first `after` of them have passed.
 
-    Without a fate (`then`) a caught message waits until `let_pass`, `lose` or `change` is called; a fate that is given
-    meets each at once. `containing` asks for these bytes in the request, `where` anything else of it.
+    Without a fate (`then`) a caught message waits until `let_pass` or `lose` is called; a fate that is given meets each
+    at once. `containing` asks for these bytes in the request.
     """
 
     def __init__(
@@ -54,7 +54,6 @@ class Trap:
         times: int | None = 1,
         after: int = 0,
         containing: bytes = b"",
-        where: Callable[[Request], bool] = lambda _: True,
     ) -> None:
         self._side = side
         self._kind = kind
@@ -62,7 +61,6 @@ class Trap:
         self._times = times
         self._after = after
         self._containing = containing
-        self._where = where
         self._fate: Fate | Edit | None = then
         self._decided = asyncio.Event()
         self._news = asyncio.Condition()
@@ -73,7 +71,7 @@ class Trap:
 
     def catches(self, side: str, request: Request, answer: bytes) -> bool:
         """Whether this message is caught; counts it."""
-        if side != self._side or self._kind not in request.kinds or not self._where(request):
+        if side != self._side or self._kind not in request.kinds:
             return False
         if (self._about is not None and self._about not in request.about) or self._containing not in request.raw:
             return False
@@ -116,11 +114,7 @@ class Trap:
         """Lose what was caught and end its connection."""
         self._decide(Fate.LOST)
 
-    def change(self, edit: Edit) -> None:
-        """Let another answer arrive in its place."""
-        self._decide(edit)
-
-    def _decide(self, fate: Fate | Edit) -> None:
+    def _decide(self, fate: Fate) -> None:
         self._times = len(self.caught)
         if not self._decided.is_set():
             self._fate = fate

@@ -4,11 +4,11 @@ import asyncio
 import signal
 from contextlib import suppress
 
-from shared.settings import PREFIX
 from tests.faults.proxy.mongo_wire import DURABLE
 from tests.faults.proxy.traps import REQUEST, Fate, first_caught
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.commits import Commits, nothing_set_back
+from tests.faults.rows.lane import PATIENT_DATABASE
 from tests.faults.rows.run import Run
 from tests.faults.rows.stages import STAGES, Stage
 
@@ -16,8 +16,6 @@ from tests.faults.rows.stages import STAGES, Stage
 _POLL_SECONDS = 600 + 20
 #: How many instances of a service share its partitions, at most.
 _INSTANCES = 4
-#: So long, in milliseconds, that neither the look for a server nor a socket (four times as long) ends it before.
-_PATIENT_DATABASE = {f"{PREFIX}MONGO__TIMEOUT_MS": "250000"}
 
 
 async def rebalance_in_mid_handler(run: Run) -> None:
@@ -86,7 +84,7 @@ async def frozen_past_the_session(run: Run) -> None:
 
 async def longer_than_the_poll_interval(run: Run) -> None:
     stage, world = run.turn(STAGES), await run.world()
-    await run.restart(stage.service, _PATIENT_DATABASE)
+    await run.restart(stage.service, PATIENT_DATABASE)
     broker = run.broker_of(stage.service)
     left = broker.trap(REQUEST, "LeaveGroup", then=Fate.PASSED, times=None)
     joined = broker.trap(REQUEST, "JoinGroup", then=Fate.PASSED, times=None)

@@ -20,6 +20,9 @@ from tests.support.system import System, running_system
 SESSION_MS = 6_000
 #: The setting that puts every bulk of updates into one transaction.
 IN_TRANSACTION = f"{PREFIX}MONGO__BULK_IN_TRANSACTION"
+#: The variables of a service that waits for its database (ms; for an answer four times as long) for longer than any
+#: row holds one back.
+PATIENT_DATABASE = {f"{PREFIX}MONGO__TIMEOUT_MS": "250000"}
 _SETTLED_SECONDS = 90.0
 _ASK_SECONDS = 0.2
 
@@ -46,14 +49,10 @@ class Lane:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[Self]:
+    async def started(cls) -> AsyncIterator[Self]:
         """A lane with every service ready; everything ends with the block."""
         # Bulks without a transaction, as in production: one that a killed service leaves behind is held for a minute.
-        extra = {
-            f"{PREFIX}KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS),
-            IN_TRANSACTION: "false",
-            **(environment or {}),
-        }
+        extra = {f"{PREFIX}KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS), IN_TRANSACTION: "false"}
         async with running_system(StackKind.KAFKA, services=(), extra_environment=extra) as system:
             lane = cls(system, Record())
             try:
@@ -138,11 +137,6 @@ class Lane:
             while behind := {name: count for name in services if (count := await offsets.behind(name))}:
                 assert time.monotonic() < deadline, f"not finished and committed within {within:.0f} s: {behind}"
                 await asyncio.sleep(_ASK_SECONDS)
-
-    def log(self, instance: str) -> str:
-        """What a service has logged, in all its lives."""
-        path = self.system.stack.log_path(instance)
-        return path.read_text(errors="replace") if path.exists() else ""
 
     def log_size(self, instance: str) -> int:
         """How much it has logged so far, in bytes; for `logged_since`."""

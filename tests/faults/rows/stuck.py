@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 
-from shared.settings import PREFIX
 from tests.faults.proxy.mongo_wire import DURABLE
 from tests.faults.proxy.traps import REQUEST
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.deployed import deploy
+from tests.faults.rows.lane import PATIENT_DATABASE
 from tests.faults.rows.mailbox import Mailbox
 from tests.faults.rows.run import Run
 from tests.faults.rows.stages import STAGES
@@ -22,8 +22,6 @@ from tests.support.eventually import eventually
 _BLOCKED_SECONDS, _SHORT_BLOCK_SECONDS = 15.0, 8.0
 #: A batch that has run for five minutes is stuck, and a little.
 _STUCK_SECONDS = 300 + 60
-#: So long, in milliseconds, that neither the look for a server nor a socket (four times as long) ends it before.
-_PATIENT_DATABASE = {f"{PREFIX}MONGO__TIMEOUT_MS": "250000"}
 
 
 async def crash_in_rendering(run: Run) -> None:
@@ -124,7 +122,7 @@ async def _answers(run: Run, service: str) -> bool:
 
 async def consumer_stuck(run: Run) -> None:
     stage, world = run.turn(STAGES), await run.world()
-    await run.restart(stage.service, _PATIENT_DATABASE)
+    await run.restart(stage.service, PATIENT_DATABASE)
     held = run.database_of(stage.service).hold_answer(DURABLE, run.chance.choice(stage.writes))
     await world.send()
     await held.until_caught(within=60)
