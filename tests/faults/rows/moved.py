@@ -72,11 +72,14 @@ async def partitions_added(run: Run) -> None:
     await world.settled(within=_NOTICED_SECONDS + 60)
 
     if stage is not PROGRESS:
+        topic = stage.publishes[0]
+        copies = len(world.events(topic))
         copy = run.chance.choice(world.events(stage.takes))
         headers = list(copy.record.headers)
         await run.gateway.send(stage.takes, copy.raw, key=copy.key, headers=headers, partition=count - 1)
-    await run.lane.drained([stage.service], within=_NOTICED_SECONDS)
-    await world.settled()
+        await run.lane.drained([stage.service], within=_NOTICED_SECONDS)
+        await world.settled()
+        assert len(world.events(topic)) > copies, f"the copy on partition {count - 1} was committed and not handled"
 
 
 async def _took(run: Run, topic: str, count: int) -> bool:
