@@ -48,8 +48,8 @@ class Run:
         return self.lane.links(instance).database
 
     def turn(self, choices: Sequence[T]) -> T:
-        """One of these by the seed: so many seeds in a row choose them all."""
-        return choices[self.seed % len(choices)]
+        """One of these by seed and row: so many seeds in a row choose them all, and so do the rows of one seed."""
+        return choices[(self.number + self.seed) % len(choices)]
 
     async def world(self, **sizes: Any) -> World:
         """A course with learners of its own, and what they are to complete, by the seed; see `World.make`."""
