@@ -50,6 +50,7 @@ guards: $(INSTALLED) ## Take each guard out of a copy of the source; its tests m
 	$(BIN)/python -m tests.faults.guards $(if $(ONLY),--only $(ONLY)) $(if $(REPORT),--report $(REPORT))
 
 mutants: $(INSTALLED) ## Change rules, use cases and the consume loop by chance (an hour); survivors are listed at the end
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/faults/guards/mutants.lock
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
@@ -75,6 +76,8 @@ format: $(INSTALLED) ## Format the code
 lock: $(INSTALLED) ## Pin every dependency again, with hashes and without addresses
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--all-extras --prerelease if-necessary-or-explicit --upgrade --quiet --output-file requirements.lock pyproject.toml
+	echo mutmut | uv pip compile --constraint requirements.lock --universal --generate-hashes --no-emit-index-url \
+		--no-header --python-version 3.11 --upgrade --quiet --output-file tests/faults/guards/mutants.lock -
 
 clean: ## Remove what was made here
 	rm -rf $(VENV) mutants .lesson-progress .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
