@@ -1,7 +1,6 @@
 """The log as it is written: one JSON object a line, and no token, e-mail address or body in any of them."""
 
 import asyncio
-import gc
 import io
 import logging
 from collections.abc import Iterator
@@ -45,7 +44,6 @@ class Written:
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
     """The process' real chain, for one test."""
     out = Written()
-    gc.collect()  # what earlier tests have left behind complains now, not among the lines of this one
     root = logging.getLogger()
     before = root.handlers[:], root.level
     original = structlog.configure

@@ -42,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one trial; answers 0 when everything held, 1 when something did not, 2 when it could not be run."""
     options = _parser().parse_args(arguments)
     console = Console(stderr=options.json)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away is what is tried here
     try:
         if options.report is not None:
             options.report.parent.mkdir(parents=True, exist_ok=True)
@@ -106,5 +105,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that a broker is away is what is tried here
     with suppress(BrokenPipeError):
         sys.exit(main())
