@@ -15,7 +15,7 @@ from tests.faults.rows.stages import STAGES, Stage
 #: `max.poll.interval.ms` of the consumers, and a little, in seconds.
 _POLL_SECONDS = 600 + 20
 #: How many instances of a service share its partitions, at most.
-_INSTANCES = 4
+_INSTANCES = 8
 
 
 async def rebalance_in_mid_handler(run: Run) -> None:
