@@ -37,8 +37,9 @@ async def away_for_ten_minutes(run: Run) -> None:
 
 
 async def acknowledgement_lost(run: Run) -> None:
-    stage, world = run.turn(STAGES), await run.world()
-    # Every record leads to an event on this topic, so that none may be committed: no rejection, no other topic.
+    stage, world = run.turn(STAGES), await run.world(learners=6, lessons=1, finishers=6, doubled=0)
+    # Every record leads to an event of its own on this topic, so that none may be committed: there is no rejection, and
+    # no second record of an enrollment, whose events the recalculator publishes with the other one.
     topic, world.plan = stage.publishes[0], [command for command in world.plan if command[0] is not world.stranger]
     link = run.broker_of(stage.service)
     commits = Commits(link, stage.takes)

@@ -151,6 +151,10 @@ class Lane:
             log.seek(size, os.SEEK_SET)
             return log.read().decode(errors="replace")
 
+    async def linked(self, instance: str) -> Links:
+        """The links of an instance that is still to be started."""
+        return await self._link(instance)
+
     async def _link(self, instance: str) -> Links:
         if instance not in self._links:
             stack = self.system.stack
