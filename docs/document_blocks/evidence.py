@@ -1,28 +1,41 @@
-"""The evidence: what the last run of the fault suite found, kept as a file beside the documents."""
+"""The evidence: what the kept runs of the fault suite found, as files beside the documents."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from docs.contract_files.places import ROOT
 
-_FAULTS = ROOT / "docs" / "evidence" / "faults.json"
+_RUNS = ROOT / "docs" / "evidence"
 _SHORT = 9
-#: How many faults the table has, whether the run made all of them or not.
+#: How many faults the table has, whether a run made all of them or not.
 _FAULTS_IN_ALL = 37
 
 
 def fault_rows() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Headings and lines of the table: each fault, how it is made, what is asserted, and each run of it."""
-    found = _found()
-    headings = ("#", "fault", "made here", "asserted besides the promise", *(f"seed {seed}" for seed in found["seeds"]))
-    return headings, [_line(row, found["seeds"]) for row in found["rows"]]
+    """Headings and lines of the table: each fault, how it is made, what is asserted, and each of its newest runs."""
+    runs = _runs()
+    seeds = sorted({seed for run in runs for seed in run["seeds"]})
+    newest = {row["number"]: (row, run["commit"]) for run in runs for row in run["rows"]}
+    headings = (
+        "#",
+        "fault",
+        "made here",
+        "asserted besides the promise",
+        *(f"seed {seed}" for seed in seeds),
+        "commit",
+    )
+    return headings, [_line(*newest[number], seeds) for number in sorted(newest)]
 
 
 def fault_run() -> str:
-    """What the run was of, on what, and how it ended."""
-    found = _found()
-    runs = [run for row in found["rows"] for run in row["runs"]]
-    failed = sum(run["verdict"] != "passed" for run in runs)
+    """What each run was of, on what, and how it ended; the oldest first."""
+    return "\n".join(f"- {_told(run)}" for run in _runs())
+
+
+def _told(found: dict[str, Any]) -> str:
+    runs = [(row["number"], run) for row in found["rows"] for run in row["runs"]]
+    failed = [f"{number} (seed {run['seed']})" for number, run in runs if run["verdict"] != "passed"]
     left_out = sorted({*range(1, _FAULTS_IN_ALL + 1)} - {row["number"] for row in found["rows"]})
     without = f" (without {', '.join(map(str, left_out))})" if left_out else ""
     missing = len(found["rows"]) * len(found["seeds"]) - len(runs)
@@ -30,21 +43,20 @@ def fault_run() -> str:
     machine = f"{found['machine']['processors']} processors, Python {found['machine']['python']}"
     commit = found["commit"][:_SHORT] + (" and changes" if found["changed"] else "")
     kind = "with short outages" if found["quick"] else "with outages of ten minutes"
-    length = f"{found['seconds'] / 60:.0f} minutes"
     return (
-        f"{len(runs)} runs of {len(found['rows'])} of the {_FAULTS_IN_ALL} rows{without}, {kind}, in {length}: "
-        f"{failed} failed, {missing} did not run. "
-        f"The checker read all of {len(found['checker'])} stacks in the end: it found defects in {defects}. "
-        f"Commit `{commit}`, {found['ranAt'][:10]}, on {machine}."
+        f"Commit `{commit}`, {found['ranAt'][:10]}, on {machine}: {len(runs)} runs of {len(found['rows'])} of the "
+        f"{_FAULTS_IN_ALL} rows{without}, {kind}, in {found['seconds'] / 60:.0f} minutes. "
+        f"Failed: {', '.join(failed) or 'none'}; did not run: {missing}. "
+        f"The checker read all of {len(found['checker'])} stacks in the end, and found defects in {defects}."
     )
 
 
-def _line(row: dict[str, Any], seeds: list[int]) -> tuple[str, ...]:
+def _line(row: dict[str, Any], commit: str, seeds: Sequence[int]) -> tuple[str, ...]:
     said = (str(row["number"]), row["fault"], row.get("excuse") or row["made"], row["asserted"])
     runs = {run["seed"]: f"{run['verdict']}, {run['seconds']:.0f} s" for run in row["runs"]}
-    return (*said, *(runs.get(seed, "not run") for seed in seeds))
+    return (*said, *(runs.get(seed, "not run") for seed in seeds), f"`{commit[:_SHORT]}`")
 
 
-def _found() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_FAULTS.read_text())
-    return found
+def _runs() -> list[dict[str, Any]]:
+    """Every run that is kept, the oldest first."""
+    return sorted((json.loads(file.read_text()) for file in _RUNS.glob("faults*.json")), key=lambda run: run["ranAt"])

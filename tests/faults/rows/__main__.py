@@ -16,7 +16,7 @@ from rich.console import Console
 from ops.stacks import StackKind, missing_parts
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.pool import Pool
-from tests.faults.rows.report import Board, as_json
+from tests.faults.rows.report import Board, as_json, source
 from tests.faults.rows.table import ROWS
 from tests.faults.rows.verdicts import CHECKER, Task, Verdict
 
@@ -39,14 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{'. '.join(missing)}. `make parts` fetches and builds what is missing.", style="bold red")
         return 2
     board = Board(console, rows, options.seeds)
-    began = time.monotonic()
+    began, tried = time.monotonic(), source()
     interrupted = False
     try:
         asyncio.run(_run(options, rows, board))
     except (KeyboardInterrupt, asyncio.CancelledError):
         interrupted = True
     seconds = time.monotonic() - began
-    found = as_json(rows, options.seeds, board.results, seconds=seconds, quick=options.quick)
+    found = as_json(rows, options.seeds, board.results, tried=tried, seconds=seconds, quick=options.quick)
     if options.report is not None:
         options.report.parent.mkdir(parents=True, exist_ok=True)
         options.report.write_text(json.dumps(found, indent=2) + "\n")

@@ -86,15 +86,28 @@ class Board:
         return f"[{style}]{result.verdict} {result.seconds:.1f} s[/]"
 
 
+def source() -> dict[str, Any]:
+    """What is tried: the commit, and whether anything differs from it; to be asked before a run."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
 def as_json(
-    rows: Sequence[Row], seeds: Sequence[int], results: Mapping[tuple[int, int], Result], *, seconds: float, quick: bool
+    rows: Sequence[Row],
+    seeds: Sequence[int],
+    results: Mapping[tuple[int, int], Result],
+    *,
+    tried: Mapping[str, Any],
+    seconds: float,
+    quick: bool,
 ) -> dict[str, Any]:
-    """Everything that was found, with what it was found on."""
+    """Everything that was found, with what it was found on; `tried` is the source of before the run."""
     return {
         "ranAt": datetime.now(UTC).isoformat(timespec="seconds"),
         "product": version("lesson-progress"),
-        "commit": _git("rev-parse", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        **tried,
         "machine": machine(),
         "quick": quick,
         "seeds": list(seeds),

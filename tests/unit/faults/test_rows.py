@@ -47,7 +47,7 @@ def test_a_task_and_its_result_survive_the_way_to_a_lane_and_back() -> None:
 def test_a_report_says_what_became_of_each_run_and_on_what() -> None:
     results = {(ROWS[0].number, 1): Result(ROWS[0].number, 1, Verdict.FAILED, 1.25, "lost")}
 
-    found = json.loads(json.dumps(as_json(ROWS[:1], [1, 2], results, seconds=2, quick=False)))
+    found = json.loads(json.dumps(as_json(ROWS[:1], [1, 2], results, tried={"commit": "abc"}, seconds=2, quick=False)))
 
     assert found["rows"][0]["runs"] == [{"seed": 1, "verdict": "failed", "seconds": 1.2, "what": "lost"}]
     assert found["machine"]["processors"]
