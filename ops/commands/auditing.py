@@ -123,8 +123,8 @@ async def _findings(target: "Target", *, try_all: bool) -> "list[Finding]":
     with Progress(console=console(), transient=True) as progress:
         tasks = {part: progress.add_task(f"auditing {part}", total=None) for part in ("percentages", "certificates")}
         async with auditing(target, try_all=try_all) as system:
-            heard = lambda part, n, of: progress.update(tasks[part], completed=n, total=of)  # noqa: E731
-            return [finding async for finding in system.findings(heard)]
+            found = system.findings(lambda part, n, of: progress.update(tasks[part], completed=n, total=of))
+            return [finding async for finding in found]
 
 
 async def _send(target: "Target", planned: "Plan") -> None:
