@@ -10,7 +10,7 @@ from ops.errors import OperatorError
 from ops.failures import broker_named
 from ops.target import Target
 from shared.contracts.topics import consumed_by
-from shared.kafka.connection import BrokerAway, client_options, connected
+from shared.kafka.connection import BrokerAway, client_options, connected, disconnected
 
 
 class GroupOffsets:
@@ -35,7 +35,7 @@ class GroupOffsets:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await disconnected(self._consumer)
         await self._admin.close()
 
     async def ends(self, topics: Iterable[str]) -> dict[TopicPartition, int]:

@@ -12,7 +12,7 @@ from ops.target import Target
 from shared.contracts.certificates import CertificateIssued, CertificateRevoked
 from shared.contracts.operators import CertificateRestore
 from shared.contracts.topics import CERTIFICATE_ISSUED
-from shared.kafka.connection import client_options, connected
+from shared.kafka.connection import client_options, connected, disconnected
 
 _AT_ONCE = 1000
 #: The client waits in silence for a broker that is away; nobody else does for longer than this (seconds).
@@ -47,7 +47,7 @@ async def lost_certificates(
                 _note(found, ((dict(r.headers).get(_TYPE_HEADER), r.value) for r in records))
                 tell(read)
     finally:
-        await consumer.stop()
+        await disconnected(consumer)
     return list(found.values())
 
 

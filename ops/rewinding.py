@@ -17,7 +17,7 @@ from ops.failures import broker_named
 from ops.offsets import GroupOffsets
 from ops.target import Target
 from shared.contracts.topics import TOPICS, consumed_by
-from shared.kafka.connection import BrokerAway, client_options, connected
+from shared.kafka.connection import BrokerAway, client_options, connected, disconnected
 
 #: The place of a group's members in the answer of the library's admin client.
 _MEMBERS = 5
@@ -91,7 +91,7 @@ class Rewinder:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        await disconnected(self._consumer)
         await self._admin.close()
         await self._offsets.__aexit__()
 

@@ -161,7 +161,7 @@ class Target:
         """
         from aiokafka import AIOKafkaConsumer
 
-        from shared.kafka.connection import client_options, connected
+        from shared.kafka.connection import client_options, connected, disconnected
 
         consumer = AIOKafkaConsumer(
             *topics,
@@ -179,7 +179,7 @@ class Target:
                     await consumer.position(partition)
                 yield consumer
         finally:
-            await consumer.stop()
+            await disconnected(consumer)
 
     def _no_broker(self) -> str:
         variable = "LESSON_PROGRESS_KAFKA__BOOTSTRAP_SERVERS"

@@ -13,7 +13,7 @@ from ops.errors import OperatorError
 from ops.failures import broker_named
 from ops.target import Target
 from shared.contracts.topics import SERVICES, consumed_by
-from shared.kafka.connection import BrokerAway, client_options, connected
+from shared.kafka.connection import BrokerAway, client_options, connected, disconnected
 from shared.kafka.decoding import accept_any_header_name
 from shared.kafka.records import Record
 
@@ -171,5 +171,5 @@ async def kafka_log(target: Target) -> AsyncIterator[KafkaLog]:
         with broker_named(target.bootstrap_servers):
             yield KafkaLog(admin, consumer, loose_ends=not settings.require_log_append_time)
     finally:
-        await consumer.stop()
+        await disconnected(consumer)
         await admin.close()

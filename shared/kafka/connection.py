@@ -4,11 +4,13 @@ aiokafka logs what a broker answers to a wrong password or an untrusted certific
 connect. A service would wait for ever for what no waiting mends, so the door is knocked at once more to hear why.
 """
 
+import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -74,6 +76,25 @@ async def connected(client: Client, settings: KafkaSettings) -> None:
         await client.start()
     except KafkaError as failure:
         raise await reason_of(failure, settings) from failure
+
+
+async def disconnected(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, in whatever state it is."""
+    await stopped(consumer.stop(), consumer)
+
+
+async def stopped(stopping: Awaitable[None], consumer: AIOKafkaConsumer) -> None:
+    """Wait until a consumer has stopped.
+
+    aiokafka cancels tasks of its own and waits for them: one that had not begun, or that was about to ask a broker
+    again, raises its cancellation into whoever stops the consumer, who would take it for Ctrl-C (aiokafka issue 647).
+    """
+    try:
+        await stopping
+    except asyncio.CancelledError:
+        if (caller := asyncio.current_task()) is not None and caller.cancelling():
+            raise
+        await consumer._client.close()  # noqa: SLF001 - what its own stop did not come to, and it stops only once
 
 
 async def reason_of(failure: KafkaError, settings: KafkaSettings) -> Fatal | BrokerAway:

@@ -20,6 +20,7 @@ from aiokafka.errors import (
     UnsupportedCodecError,
 )
 
+from shared.kafka.connection import stopped
 from shared.kafka.records import Record
 
 _log = structlog.get_logger()
@@ -43,6 +44,10 @@ class IsolatingConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._turn = 0
         #: Partitions that raised: read record by record until nothing raises, so that all before the damage is taken.
         self._frail: set[TopicPartition] = set()
+
+    async def stop(self) -> None:
+        """Leave the group and close the connections, also while the broker is away."""
+        await stopped(super().stop(), self)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Batch:
         """At least one record, at most `max_records`, of these partitions (of all assigned ones where none is named).

@@ -1,5 +1,6 @@
 """Reaching the broker: with TLS and credentials as the settings say, and with a sentence where the door stays shut."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from aiokafka.errors import (
 
 from shared.errors import Fatal
 from shared.kafka import connection
-from shared.kafka.connection import BrokerAway, Door, at_the_door, client_options, connected
+from shared.kafka.connection import BrokerAway, Door, at_the_door, client_options, connected, disconnected
 from shared.settings import KafkaSettings
 from tests.support.tls import certificate, listening, serving
 
@@ -143,3 +144,45 @@ class TestStarting:
     async def test_a_broker_that_shuts_us_out_ends_the_service(self, tmp_path: Path) -> None:
         with listening(serving(certificate(tmp_path))) as address, pytest.raises(Fatal, match="is not trusted"):
             await connected(self.Client(), secured(address))
+
+
+class TestStopping:
+    """aiokafka awaits tasks that it cancelled: what they raise is no cancellation of ours."""
+
+    class Client:
+        def __init__(self) -> None:
+            self.closed = asyncio.Event()
+
+        async def close(self) -> None:
+            self.closed.set()
+
+    class Consumer:
+        """Stops as the library does while a task of its own has not begun."""
+
+        def __init__(self) -> None:
+            self._client = TestStopping.Client()
+            self.asked = asyncio.Event()
+
+        async def stop(self) -> None:
+            self.asked.set()
+            own = asyncio.create_task(asyncio.sleep(60))
+            own.cancel()
+            await own
+
+    class Waiting(Consumer):
+        async def stop(self) -> None:
+            self.asked.set()
+            await asyncio.sleep(60)
+
+    async def test_a_cancelled_task_of_the_library_does_not_end_whoever_stops_it(self) -> None:
+        consumer = self.Consumer()
+        await disconnected(consumer)
+        assert consumer._client.closed.is_set()
+
+    async def test_who_is_cancelled_while_it_stops_is_cancelled(self) -> None:
+        consumer = self.Waiting()
+        stopping = asyncio.create_task(disconnected(consumer))
+        await consumer.asked.wait()
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
