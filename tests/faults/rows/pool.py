@@ -7,6 +7,7 @@ from asyncio import subprocess
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
@@ -15,6 +16,7 @@ from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
 STARTS_APART = 8.0
 _LAST_SECONDS = 60.0
 _LINE_BYTES = 1024 * 1024
+_SPEECHLESS = "its checker had no word"
 
 
 def lane_command(number: int, failures: Path) -> tuple[str, ...]:
@@ -74,16 +76,31 @@ class Pool:
                 return
             self._ended(Result.read(line))
         process.stdin.close()
-        if line := await process.stdout.readline():  # the checker's; none where the last row has failed
-            self._ended(Result.read(line))
-        elif code := await process.wait():
-            what = f"it ended by itself ({code}) before its checker had a word"
-            self._ended(Result(CHECKER, number, Verdict.FAILED, 0.0, what))
-        await process.wait()
+        line = await process.stdout.readline()  # the checker's; none where the last row has failed
+        checked = Result.read(line) if line else None
+        if how := await _failed_to_end(process):
+            self._ended(_unclean(checked or Result(CHECKER, number, Verdict.FAILED, 0.0, _SPEECHLESS), how))
+        elif checked is not None:
+            self._ended(checked)
 
     def _next_number(self) -> int:
         self._number += 1
         return self._number
+
+
+async def _failed_to_end(process: subprocess.Process) -> str:
+    """Wait for a lane that has nothing more to do; answers what was wrong with its end, empty where nothing was."""
+    try:
+        async with asyncio.timeout(_LAST_SECONDS):
+            code = await process.wait()
+    except TimeoutError:
+        return f"its lane did not end within {_LAST_SECONDS:.0f} s"
+    return f"its lane ended with {code}" if code else ""
+
+
+def _unclean(checked: Result, how: str) -> Result:
+    """The checker's word on a lane that did not end well: a failure, whatever it was before."""
+    return replace(checked, verdict=Verdict.FAILED, what="; ".join(filter(None, (checked.what, how))))
 
 
 async def _ended(process: subprocess.Process) -> None:

@@ -9,9 +9,11 @@ from tests.faults.rows import pool
 from tests.faults.rows.pool import Pool
 from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
 
-#: A lane that passes every row but the third, on which it ends; at the end its checker speaks, unless row 5 was there.
+#: A lane that passes every row but the third, on which it ends; at the end its checker speaks, unless row 5 was there;
+#: where row 6 was, it fails or, where row 7 was, does not end afterwards.
 LANE = """
-import json, sys
+import json, sys, time
+rows = []
 for line in sys.stdin:
     task = json.loads(line)
     if task["row"] == 3:
@@ -20,7 +22,12 @@ for line in sys.stdin:
     if task["row"] == 5:
         sys.stdin.read()
         sys.exit(8)
+    rows.append(task["row"])
 print(json.dumps({"row": 0, "seed": 1, "verdict": "passed", "seconds": 1.0}), flush=True)
+if 6 in rows:
+    sys.exit(9)
+if 7 in rows:
+    time.sleep(60)
 """
 
 
@@ -62,4 +69,19 @@ async def test_a_checker_that_ends_without_a_word_has_found_something(tmp_path: 
 
     [row, checker] = ended
     assert (row.verdict, checker.row, checker.verdict) == (Verdict.PASSED, CHECKER, Verdict.FAILED)
-    assert checker.what == "it ended by itself (8) before its checker had a word"
+    assert checker.what == "its checker had no word; its lane ended with 8"
+
+
+@pytest.mark.parametrize(
+    ("row", "what"), [(6, "its lane ended with 9"), (7, "its lane did not end within 0 s")], ids=["fails", "hangs"]
+)
+async def test_a_lane_that_does_not_stop_its_stack_has_failed_whatever_its_checker_said(
+    row: int, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_LAST_SECONDS", 0.3)
+    ended: list[Result] = []
+
+    await Pool(tmp_path, begun=lambda _: None, ended=ended.append).run([([Task(row, 1, quick=True)], 1)])
+
+    assert [(result.row, result.verdict) for result in ended] == [(row, Verdict.PASSED), (CHECKER, Verdict.FAILED)]
+    assert ended[1].what == what
