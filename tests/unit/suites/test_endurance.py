@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from ops.stacks import SERVICES
 from ops.stacks.ports import HOST
 from shared.contracts.envelope import Malformed
 from shared.contracts.envelope import read as read_envelope
@@ -13,11 +14,13 @@ from shared.kafka.batches import Outgoing
 from tests.bench.figures import Bar, Figure
 from tests.bench.plan import Finding
 from tests.faults.endurance import __main__ as endurance
+from tests.faults.endurance.backlog_verdict import figures, undrained
 from tests.faults.endurance.brake import brake
 from tests.faults.endurance.commands import Pupils
 from tests.faults.endurance.lines import Bound, Line, read
+from tests.faults.endurance.others import Others
 from tests.faults.endurance.poison import SPOILED, spoil
-from tests.faults.endurance.sampling import Sample, memory
+from tests.faults.endurance.sampling import Sample, Samples, memory
 from tests.faults.endurance.trial import Trial
 
 
@@ -40,8 +43,10 @@ def test_a_line_that_is_no_json_counts_as_an_error_nobody_named() -> None:
     assert read(json.dumps(said)) == Line("error", "aiokafka: away", traceback=False)
 
 
-def sample(second: int, megabytes: float) -> Sample:
-    return Sample(second, {"progress": int(megabytes * 1e6)}, {}, 0.0, {}, {})
+def sample(second: int, megabytes: float, *, behind: int = 0) -> Sample:
+    ready = {str(service): 200 for service in SERVICES}
+    lag = dict.fromkeys(ready, 0) | {"progress": behind}
+    return Sample(second, {"progress": int(megabytes * 1e6)}, ready, 0.0, lag, {})
 
 
 def test_memory_that_grows_is_told_from_memory_that_was_taken_at_first() -> None:
@@ -51,6 +56,43 @@ def test_memory_that_grows_is_told_from_memory_that_was_taken_at_first() -> None
     assert (settled.most, settled.slope, settled.rise) == (100, 0, 0)
     assert growing.slope == pytest.approx(60)
     assert growing.rise == pytest.approx(100 * 29 / 94.5)
+
+
+def slowed(*, at_brake_off: int, left: int) -> Samples:
+    slow = [sample(n, 50 + n, behind=at_brake_off) for n in range(4)]
+    silent = [sample(4, 60, behind=at_brake_off)]
+    fast = [sample(5 + n, 61, behind=left) for n in range(4)]
+    return Samples([*slow, *silent, *fast], {"slow": slow, "silent": silent, "fast": fast})
+
+
+@pytest.mark.parametrize(
+    ("at_brake_off", "left", "problems"),
+    [
+        (1000, 0, []),
+        (1000, 999, ["999 records were left when the time for draining was up"]),
+        (
+            1000,
+            1000,
+            [
+                "1,000 records were left when the time for draining was up",
+                "the lag has not fallen since the brake came off: it was 1,000 records",
+            ],
+        ),
+        (0, 0, ["nothing was left to do when the brake came off: the backlog was too small to show anything"]),
+    ],
+)
+def test_a_backlog_that_is_not_drained_once_the_brake_is_off_is_a_problem(
+    at_brake_off: int, left: int, problems: list[str]
+) -> None:
+    assert undrained(slowed(at_brake_off=at_brake_off, left=left)) == problems
+
+
+def test_memory_is_told_of_when_the_brake_was_first_on_and_of_the_end() -> None:
+    told = {figure.name: figure for figure in figures(slowed(at_brake_off=1000, left=0), Others())}
+
+    held = told["progress: memory in the end"]
+    assert (held.value, held.unit, held.details) == (61, "MB", {"MB when the brake was first on": 50})
+    assert told["records left"].details == {"when the brake came off": 1000}
 
 
 async def test_the_brake_takes_so_many_times_as_long_and_can_say_nothing() -> None:
