@@ -11,8 +11,8 @@ import pytest
 from ops.stacks import StackKind
 from shared.contracts.ids import notification_id, progress_id
 from shared.contracts.topics import NOTIFICATION_CREATED
-from tests.e2e.test_command_line import lesson_progress
 from tests.support.campus import Campus, CourseMade, Learner
+from tests.support.command_line import lesson_progress
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway
 from tests.support.system import System, running_system

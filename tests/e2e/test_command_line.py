@@ -2,71 +2,21 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.stacks.processes import programs_in
 from tests.support.campus import Campus
+from tests.support.command_line import Ended, lesson_progress, running
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway
+from tests.support.programs import programs_in
 from tests.support.system import System
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-async def _started(
-    *arguments: str, environment: dict[str, str], folder: Path | None = None
-) -> asyncio.subprocess.Process:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("LESSON_PROGRESS_")}
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from ops.cli import main; main()", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=clean | environment, cwd=folder,
-    )  # fmt: skip
-
-
-@asynccontextmanager
-async def running(
-    *arguments: str, environment: dict[str, str], folder: Path | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The command while it runs; whatever happens in the block, it has ended after it."""
-    process = await _started(*arguments, environment=environment, folder=folder)
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
-
-
-async def lesson_progress(
-    system: System | None, *arguments: str, seconds: float = 120, environment: Mapping[str, str] | None = None
-) -> Ended:
-    """Run the command to its end; no traceback, ever."""
-    settings = dict(system.stack.environment) if system is not None else {}
-    async with running(*arguments, environment=settings | dict(environment or {})) as process:
-        out, err = await asyncio.wait_for(process.communicate(), seconds)
-    ended = Ended(process.returncode or 0, out.decode(), err.decode())
-    assert "Traceback" not in ended.err + ended.out
-    return ended
 
 
 async def test_complete_sends_one_command_and_shows_the_reply(gateway: Gateway, campus: Campus, system: System) -> None:

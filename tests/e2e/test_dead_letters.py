@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.contracts.topics import CERTIFICATE_ISSUED, COURSE_COMPLETED, PROGRESS_COMMANDS
-from tests.e2e.test_command_line import lesson_progress
 from tests.support.campus import Campus, Learner
+from tests.support.command_line import lesson_progress
 from tests.support.eventually import eventually
 from tests.support.gateway import Gateway, Seen
 from tests.support.issuer import NOW

@@ -18,7 +18,7 @@ from ops.replay.verdict import Result
 from ops.replay.watching import Watch
 from ops.stacks import SERVICES, StackKind, start_stack
 from ops.target import Target, from_environment
-from tests.e2e.test_command_line import lesson_progress
+from tests.support.command_line import lesson_progress
 from tests.support.eventually import eventually
 
 OULAD = Path(__file__).parents[2] / "examples" / "oulad"

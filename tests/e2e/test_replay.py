@@ -12,8 +12,8 @@ import pytest
 from ops.platform.counting import expected_figures
 from ops.platform.oulad import read_oulad
 from shared.contracts.ids import progress_id
-from tests.e2e.test_command_line import lesson_progress, running
-from tests.integration.stacks.processes import programs_in
+from tests.support.command_line import lesson_progress, running
+from tests.support.programs import programs_in
 from tests.support.system import System
 
 OULAD = Path(__file__).parents[2] / "examples" / "oulad"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ops.stacks import SERVICES, StackKind
-from tests.e2e.test_command_line import lesson_progress
+from tests.support.command_line import lesson_progress
 from tests.support.eventually import eventually
 from tests.support.system import System, running_system
 

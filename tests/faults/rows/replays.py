@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tests.e2e.test_command_line import lesson_progress
 from tests.faults.rows.run import Run
+from tests.support.command_line import lesson_progress
 from tests.support.gateway import Seen
 
 

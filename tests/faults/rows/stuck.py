@@ -16,8 +16,8 @@ from tests.faults.rows.lane import PATIENT_DATABASE
 from tests.faults.rows.mailbox import Mailbox
 from tests.faults.rows.run import Run
 from tests.faults.rows.stages import STAGES
-from tests.integration.stacks.processes import programs_in
 from tests.support.eventually import eventually
+from tests.support.programs import programs_in
 
 _BLOCKED_SECONDS, _SHORT_BLOCK_SECONDS = 15.0, 8.0
 #: A batch that has run for five minutes is stuck, and a little.

@@ -14,8 +14,8 @@ from shared.contracts.ids import progress_id
 from shared.kafka.deadletter import dead_letter
 from shared.kafka.retries import Attempts
 from shared.verification import Defect
-from tests.e2e.test_command_line import Ended, lesson_progress
 from tests.support.campus import CourseMade, Learner
+from tests.support.command_line import Ended, lesson_progress
 from tests.support.eventually import eventually
 from tests.support.gateway import Seen
 from tests.support.system import System, running_system

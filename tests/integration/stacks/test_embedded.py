@@ -21,8 +21,8 @@ from ops.stacks.ports import Ports
 from shared.contracts.topics import TOPICS
 from shared.mongo.client import Database, connect
 from shared.settings import MongoSettings
-from tests.integration.stacks.processes import commands_with, gone
 from tests.support.eventually import eventually
+from tests.support.programs import commands_with, gone
 
 HOLDING = Path(__file__).with_name("holding.py")
 

@@ -11,8 +11,8 @@ import pytest
 from ops.stacks import StackError
 from ops.stacks.home import open_home
 from ops.stacks.programs import Program, Programs
-from tests.integration.stacks.processes import commands_with, gone
 from tests.support.eventually import eventually
+from tests.support.programs import commands_with, gone
 
 READY = "import pathlib, signal, sys, time; pathlib.Path('ready').touch(); "
 
