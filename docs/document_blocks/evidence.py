@@ -52,7 +52,7 @@ def _told(found: dict[str, Any]) -> str:
 
 
 def _line(row: dict[str, Any], commit: str, seeds: Sequence[int]) -> tuple[str, ...]:
-    said = (str(row["number"]), row["fault"], row.get("excuse") or row["made"], row["asserted"])
+    said = (str(row["number"]), row["fault"], row["made"], row["asserted"])
     runs = {run["seed"]: f"{run['verdict']}, {run['seconds']:.0f} s" for run in row["runs"]}
     return (*said, *(runs.get(seed, "not run") for seed in seeds), f"`{commit[:_SHORT]}`")
 

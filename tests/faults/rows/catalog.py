@@ -20,10 +20,8 @@ class Row:
     made: str
     #: What is asserted besides the invariants, which `World.settled` asserts for every row.
     asserted: str
-    #: Makes the fault and asserts; None where it cannot be made here.
-    fault: Fault | None
-    #: Why it cannot be made here; empty where it can.
-    excuse: str = ""
+    #: Makes the fault and asserts.
+    fault: Fault
     #: Whether it is one of those that every gate runs.
     quick: bool = True
     #: Waits for so long that it has a stack of its own, beside all others.

@@ -68,10 +68,7 @@ class Board:
         for seed in self._seeds:
             table.add_column(f"seed {seed}", justify="right")
         for row in self._rows:
-            if row.fault is None:
-                table.add_row(str(row.number), f"{row.title}: {row.excuse}", *["not made"] * len(self._seeds))
-            else:
-                table.add_row(str(row.number), row.title, *(self._cell(row.number, seed) for seed in self._seeds))
+            table.add_row(str(row.number), row.title, *(self._cell(row.number, seed) for seed in self._seeds))
         for (number, lane), result in sorted(self.results.items()):
             if number == CHECKER:
                 table.add_row("", f"the checker, over all of lane {lane}", f"{result.verdict} {result.seconds:.1f} s")
@@ -118,7 +115,6 @@ def as_json(
                 "fault": row.title,
                 "made": row.made,
                 "asserted": row.asserted,
-                **({"excuse": row.excuse} if row.excuse else {}),
                 "runs": [_run(results[row.number, seed]) for seed in seeds if (row.number, seed) in results],
             }
             for row in rows

@@ -15,7 +15,6 @@ from pathlib import Path
 import uvloop
 
 from tests.faults.proxy.link import Record
-from tests.faults.rows.catalog import Row
 from tests.faults.rows.checker import checked
 from tests.faults.rows.evidence import keep
 from tests.faults.rows.lane import Lane
@@ -67,7 +66,7 @@ async def _run(lane: Lane, task: Task, failures: Path) -> Result:
     lane.record.note(f"row {task.row}, seed {task.seed}")
     try:
         async with asyncio.timeout(_LONG_PATIENCE if row.waits else _PATIENCE), lane.system.stack.watched():
-            await _produce(row, Run(lane, task.row, task.seed, task.quick))
+            await row.fault(Run(lane, task.row, task.seed, task.quick))
             await lane.heal()
     except Exception as failure:  # noqa: BLE001 - whatever it was, it is the row's verdict
         seconds = time.monotonic() - began
@@ -77,11 +76,6 @@ async def _run(lane: Lane, task: Task, failures: Path) -> Result:
     seconds = time.monotonic() - began
     lane.record.lines.clear()
     return Result(task.row, task.seed, Verdict.PASSED, seconds)
-
-
-async def _produce(row: Row, run: Run) -> None:
-    assert row.fault is not None, f"row {row.number} cannot be made here"
-    await row.fault(run)
 
 
 def _sentence(failure: Exception) -> str:
