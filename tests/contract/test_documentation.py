@@ -31,6 +31,7 @@ LINKING = [
 _VARIABLE = re.compile(r"LESSON_PROGRESS_[A-Z_]*[A-Z](?![A-Z_…])")
 _METRIC = re.compile(r"\blesson_progress_[a-z_]*[a-z]\b")
 _LINK = re.compile(r"\[[^\]]*\]\((?!\w+:)([^)#]*)#?([^)]*)\)")
+_TEST = re.compile(r"\b(tests(?:/\w+)+(?:\.\w+)?)(?:::(\w+))?")
 _CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -157,7 +158,20 @@ def test_every_decision_names_checks_that_exist(decision: Path) -> None:
             assert contract[1] in import_contracts(), check
             continue
         file, test = re.fullmatch(r"- `(tests/[\w/]+\.py)::(\w+)`", check).groups()  # type: ignore[union-attr]
-        assert re.search(rf"^ *(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), check
+        assert is_defined(test, ROOT / file), check
+
+
+@pytest.mark.parametrize("document", documents(), ids=name_of)
+def test_every_test_and_every_file_of_tests_that_a_document_names_exists(document: Path) -> None:
+    for named, test in _TEST.findall(document.read_text()):
+        place = ROOT / named
+        assert place.exists(), f"{named} is not there"
+        if test:
+            assert is_defined(test, place), f"{named}::{test} is not there"
+
+
+def is_defined(test: str, file: Path) -> bool:
+    return re.search(rf"^ *(async )?def {test}\(", file.read_text(), re.MULTILINE) is not None
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
