@@ -88,7 +88,12 @@ def _held(service: str, samples: Samples) -> Figure:
 
 
 def _pace(samples: Sequence[Sample], services: Sequence[str]) -> float:
-    """By how many records these services are less behind, a second, until nothing is left."""
+    """By how many records these services are less behind, a second, from the most until nothing is left.
+
+    The first samples may know of no lag: a service tells its lag every few seconds.
+    """
     behind = [(sample.at, sum(sample.behind[service] for service in services)) for sample in samples]
-    (began, at_first), (ended, left) = behind[0], next((b for b in behind if b[1] == 0), behind[-1])
+    most = max(range(len(behind)), key=lambda place: behind[place][1])
+    (began, at_first), *later = behind[most:]
+    ended, left = next((b for b in later if b[1] == 0), behind[-1])
     return round((at_first - left) / (ended - began), 1) if ended > began else 0.0

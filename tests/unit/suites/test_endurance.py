@@ -95,6 +95,15 @@ def test_memory_is_told_of_when_the_brake_was_first_on_and_of_the_end() -> None:
     assert told["records left"].details == {"when the brake came off": 1000}
 
 
+def test_the_pace_is_measured_from_when_the_services_know_of_their_lag() -> None:
+    samples = slowed(at_brake_off=1000, left=0)
+    samples.phases["slow"] = [sample(n, 50, behind=behind) for n, behind in enumerate((0, 0, 4000, 3000, 2000))]
+
+    told = {figure.name: figure.value for figure in figures(samples, Others())}
+
+    assert told["commands a second while slow"] == 1000
+
+
 async def test_the_brake_takes_so_many_times_as_long_and_can_say_nothing() -> None:
     async def database(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while request := await reader.read(100):
