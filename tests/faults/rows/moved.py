@@ -1,7 +1,10 @@
 """Rows 29, 30, 35 and 37: offsets, partitions, clocks and reply topics are not what they were."""
 
+import json
 import secrets
 import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
@@ -11,10 +14,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from ops.offsets import GroupOffsets
 from ops.stacks import SERVICES
 from shared.contracts import topics
+from tests.faults.proxy.traps import REQUEST, Fate
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.deployed import deploy
 from tests.faults.rows.run import Run
 from tests.faults.rows.stages import PROGRESS, STAGES
+from tests.faults.rows.world import World
 from tests.support.eventually import eventually
 
 #: The consumers look for new partitions every 30 s.
@@ -88,7 +93,7 @@ async def _took(run: Run, topic: str, count: int) -> bool:
 
 
 async def clock_backwards(run: Run) -> None:
-    world, began = await run.world(), time.time()
+    world = await run.world()
     await world.send_some(len(world.plan) // 2)
     await run.lane.drained(["progress"])
     service = run.turn(SERVICES)
@@ -100,11 +105,30 @@ async def clock_backwards(run: Run) -> None:
     await world.send()
 
     await world.settled()
+    commanded = await _commanded_at(run, world)
     for learner in world.learners:
-        moments = [record["completedAt"] / 1000 for record in await run.campus.records(learner)]
-        assert all(began - 1 <= at <= time.time() + 1 for at in moments), f"completed at {moments}, begun at {began}"
+        records = await run.campus.records(learner)
+        for record in records:
+            at, first = record["completedAt"], min(commanded[learner.user_id, record["lessonId"]])
+            assert at == first, f"completed at {at}, and the first command for it is of {first}"
         completed_at = (await run.campus.enrollment(learner)).get("completedAt")
-        assert completed_at is None or completed_at / 1000 == max(moments), "completed at another moment than the last"
+        last = max(record["completedAt"] for record in records)
+        assert completed_at in {None, last}, "completed at another moment than the last"
+
+
+async def _commanded_at(run: Run, world: World) -> Mapping[tuple[str, str], list[int]]:
+    """The moments of this world's commands as they stand in the topic (epoch ms), by learner and lesson."""
+    moments: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    async with run.lane.system.target.reader(topics.PROGRESS_COMMANDS) as reader:
+        ends = {partition: await reader.position(partition) for partition in reader.assignment()}
+        await reader.seek_to_beginning()
+        while any([await reader.position(partition) < end for partition, end in ends.items()]):
+            for records in (await reader.getmany(timeout_ms=500)).values():
+                for record in records:
+                    if record.key in {learner.user_id.encode() for learner in world.learners}:
+                        lesson = json.loads(record.value)["lessonId"]
+                        moments[record.key.decode(), lesson].append(record.timestamp)
+    return moments
 
 
 async def hostile_reply_topics(run: Run) -> None:
@@ -118,23 +142,49 @@ async def hostile_reply_topics(run: Run) -> None:
         "progress.replies/../x",
     ]
     run.chance.shuffle(hostile)
+    existing = await _topics_there(run)
+    tried = {
+        name: run.broker_of("progress").trap(REQUEST, "Produce", name, then=Fate.PASSED, times=None)
+        for name in hostile
+        if name != topics.LESSON_COMPLETED
+    }
     name = "lesson_progress_replies_dropped_total"
     before = sum(await run.gateway.metrics("progress", name))
+    asked = await _send_with(run, world, hostile)
+
+    await world.settled()
+    await eventually(lambda: _dropped(run, name, before + len(asked)), within=30)
+    await run.gateway.caught_up()
+    for topic in topics.TOPICS:
+        strange = run.gateway.seen(topic, lambda seen: seen.headers.get("correlation-id") in asked)
+        assert not strange, f"a reply went to {topic}: {strange[0].type}"
+    sent_to = {name: len(trap.caught) for name, trap in tried.items() if trap.caught}
+    assert not sent_to, f"replies were sent: {sent_to}"
+    assert await _topics_there(run) == existing, "a topic was made for a reply"
+
+
+async def _send_with(run: Run, world: World, hostile: Sequence[str]) -> set[bytes]:
+    """Send what is planned, each with one of these as its reply-to; answers the ids that replies would carry."""
+    asked = set()
     for number, (learner, lesson) in enumerate(world.plan):
         if learner is not world.stranger:
             world.note(learner, lesson)
         token, reply_to = run.gateway.token(learner.user_id), hostile[number % len(hostile)]
-        await run.gateway.command(
+        correlation = await run.gateway.command(
             "lesson.complete.v1", {"lessonId": lesson}, token=token, key=learner.user_id, reply_to=reply_to
         )
-    sent, world.plan = len(world.plan), []
+        asked.add(correlation.encode())
+    world.plan = []
+    return asked
 
-    await world.settled()
-    await eventually(lambda: _dropped(run, name, before + sent), within=30)
-    answers = {"lesson.marked.v1", "command.rejected.v1"}
-    await run.gateway.caught_up(topics.LESSON_COMPLETED)
-    strange = run.gateway.seen(topics.LESSON_COMPLETED, lambda seen: seen.type in answers)
-    assert not strange, f"a reply went to a topic of events: {strange[0].type}"
+
+async def _topics_there(run: Run) -> set[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=run.lane.system.stack.bootstrap_servers)
+    await admin.start()
+    try:
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
 
 
 async def _dropped(run: Run, name: str, count: float) -> bool:
@@ -162,14 +212,16 @@ ROWS = (
         35,
         "clock backwards",
         f"a service is started with its clock two seconds, an hour or 400 days back, by chance of the seed; {_TURN}",
-        "a record's moment is the command's, and a course is completed at the last of them",
+        "a record's moment is to the millisecond that of its first command in the topic, and a course is completed at "
+        "the last of them",
         clock_backwards,
     ),
     Row(
         37,
         "a hostile or absent reply-to topic",
         "commands whose reply-to is a topic of events, of the broker, absent, too long, or no name at all",
-        "every reply is dropped and counted, none is on the topic of events, and everything takes its course",
+        "every reply is dropped and counted, none is on any topic that is read nor sent to any other, no topic comes "
+        "into being, and everything takes its course",
         hostile_reply_topics,
     ),
 )
