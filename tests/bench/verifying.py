@@ -36,8 +36,9 @@ from shared.contracts.topics import ENROLLMENT_PROGRESSED, LESSON_COMPLETED, PRO
 from shared.identity import Identity, NotAuthenticated
 from shared.kafka.records import Event, Record
 from tests.support.builders import command, completion, enrollment_id, record
-from tests.support.fakes import FakeProgressStore, FakeVerifier
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.fakes_certificates import FakeCertificateStore
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
 

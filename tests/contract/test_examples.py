@@ -21,7 +21,7 @@ from shared.contracts.topics import SERVICES, TOPICS, consumed_by
 from shared.kafka.admission import Admission
 from shared.kafka.records import Record
 from tests.support.builders import record, token
-from tests.support.fakes import FakeVerifier
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.key_set import FakeClock
 from tests.support.published import REPLIES, everything_published
 

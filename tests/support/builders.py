@@ -14,7 +14,7 @@ from shared.contracts.ids import progress_id
 from shared.contracts.topics import PROGRESS_COMMANDS
 from shared.contracts.values import Message
 from shared.kafka.records import LOG_APPEND_TIME, Record
-from tests.support.fakes import FakeProgressStore
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import DAY, NOW, Signer, claims
 
 Header = tuple[str, bytes | None]

@@ -23,11 +23,12 @@ from shared.contracts.topics import (
 from shared.contracts.values import Message
 from shared.kafka.records import Record
 from tests.support.builders import event, operator_command
-from tests.support.fakes import FakeLog, Steps
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import FakeCertificateStore, FakeTypesetter, numbered_ids
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
+from tests.support.steps import Steps
 
 PUBLIC_URL = "https://learn.example.org"
 

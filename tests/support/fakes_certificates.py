@@ -17,8 +17,8 @@ from services.certificates.domain import (
 )
 from services.certificates.ports import Change, Claim, Uncertified
 from shared.errors import Transient
-from tests.support.fakes import Steps
 from tests.support.issuer import NOW
+from tests.support.steps import Steps
 
 
 class Platform(Protocol):

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from services.recalculator.domain import BackgroundAudit, CourseChange, Enrollment, Fact, Lesson, Recalculated, Sweep
 from shared.errors import Transient
-from tests.support.fakes import Steps
 from tests.support.issuer import DAY, NOW
+from tests.support.steps import Steps
 
 #: When learners of these tests enrolled, epoch ms.
 ENROLLED_AT = NOW - 7 * DAY

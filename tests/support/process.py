@@ -20,8 +20,11 @@ from shared.kafka.replies import Replier
 from shared.kafka.retries import Breaker, Retries
 from shared.kafka.settle import Observer, Settlement
 from tests.support.eventually import eventually
-from tests.support.fakes import FakeConsumer, FakeLog, FakeProducer, FakeVerifier, Steps
+from tests.support.fake_clients import FakeConsumer, FakeProducer
+from tests.support.fake_log import FakeLog
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.key_set import FakeClock
+from tests.support.steps import Steps
 
 
 class Process:

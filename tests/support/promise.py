@@ -14,7 +14,7 @@ from shared.contracts.percentage import progress_percent
 from shared.contracts.topics import is_reply_topic
 from shared.kafka.records import Record
 from tests.support.documents import Document, Documents
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 
 Position = tuple[str, int, int]
 

@@ -13,7 +13,7 @@ from shared.contracts.topics import CERTIFICATE_COMMANDS, RECALCULATION_COMMANDS
 from shared.kafka.records import Record
 from tests.support.builders import catalog, command, enrollment_id, envelope, operator_command, token
 from tests.support.certifying import Certifying, generate, restore, revoke
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import academy
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.key_set import FakeClock

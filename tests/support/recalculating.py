@@ -22,11 +22,12 @@ from shared.contracts.topics import (
 from shared.kafka.produce import Publisher
 from shared.kafka.records import Record
 from tests.support.builders import event, operator_command
-from tests.support.fakes import FakeLog, Steps
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
+from tests.support.steps import Steps
 
 
 class Recalculating:

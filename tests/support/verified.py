@@ -24,7 +24,8 @@ from shared.contracts.topics import PROGRESS_COMMANDS, SERVICES, consumed_by
 from shared.kafka.records import LOG_APPEND_TIME, Record
 from tests.support.builders import catalog, command, enrollment_id, envelope, record
 from tests.support.certifying import PUBLIC_URL, Certifying, generate, revoke
-from tests.support.fakes import FakeLog, FakeVerifier
+from tests.support.fake_log import FakeLog
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.fakes_certificates import FakeCertificateStore
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW

@@ -15,9 +15,10 @@ from services.progress.metrics import ProgressMetrics
 from shared.contracts.topics import LESSON_COMPLETED, consumed_by, is_reply_topic
 from shared.kafka.records import Record
 from tests.support.builders import catalog
-from tests.support.fakes import FakeLog, Steps
+from tests.support.fake_log import FakeLog
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
+from tests.support.steps import Steps
 
 DEAD_LETTERS = "progress.deadletters"
 TOPICS_READ = consumed_by("progress")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.certifying import Certifying
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import FakeCertificateStore, academy
 from tests.support.key_set import FakeClock
 

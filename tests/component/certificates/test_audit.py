@@ -11,7 +11,7 @@ from shared.contracts.certificates import NotificationKind
 from shared.contracts.ids import notification_id
 from shared.kafka.records import Record
 from tests.support.certifying import Certifying, course_completed, generate
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import FakeCertificateStore, academy
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 from shared.contracts.topics import CERTIFICATE_ISSUED, NOTIFICATION_CREATED, consumed_by
 from tests.support.certifying import Certifying, course_completed, generate, published, revoke, sameness
-from tests.support.fakes import FakeLog, Steps
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import FakeTypesetter, academy, numbered_ids
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
+from tests.support.steps import Steps
 
 COMPLETED, AGAIN, RENAMED, REVOKED = (f"enrollment-{name}" for name in ("completed", "again", "renamed", "revoked"))
 

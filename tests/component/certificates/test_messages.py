@@ -20,7 +20,7 @@ from tests.support.certifying import (
     revoke,
     sameness,
 )
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import FakeCertificateStore
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock

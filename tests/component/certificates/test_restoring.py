@@ -2,7 +2,7 @@
 
 from shared.contracts.topics import CERTIFICATE_ISSUED, NOTIFICATION_CREATED
 from tests.support.certifying import Certifying, course_completed, published, replies, restore, revoke, sameness
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_certificates import FakeCertificateStore
 from tests.support.issuer import NOW
 

@@ -14,7 +14,8 @@ from shared.kafka.assembly import KafkaSide
 from shared.service import Service
 from shared.settings import AuthSettings, MongoSettings
 from tests.support.builders import catalog, signed_token
-from tests.support.fakes import FakeLog, FakeProgressStore
+from tests.support.fake_log import FakeLog
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import AUDIENCE, ISSUER, Signer, rsa_signer
 from tests.support.key_set import FakeClock, FakeMemory
 from tests.support.process import Process

@@ -18,7 +18,8 @@ from shared.kafka.assembly import KafkaSide
 from shared.kafka.records import Record
 from shared.service import Service
 from tests.support.builders import ENROLLED_AT, command, completion, signed_token
-from tests.support.fakes import FakeLog, FakeProgressStore
+from tests.support.fake_log import FakeLog
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import DAY, MINUTE, NOW, Signer
 from tests.support.key_set import FakeClock
 from tests.support.process import Process

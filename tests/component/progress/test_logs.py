@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from shared.errors import Transient
 from shared.observability.logging import configure
 from tests.support.builders import Header, command, record, signed_token
-from tests.support.fakes import FakeLog, FakeProgressStore
+from tests.support.fake_log import FakeLog
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import NOW, Signer, claims
 from tests.support.key_set import FakeClock
 from tests.support.process import Process

@@ -6,7 +6,7 @@ import pytest
 from services.progress.settings import Settings
 from shared.service import Service
 from tests.support.builders import catalog, completion, enrollment_id, signed_token
-from tests.support.fakes import FakeProgressStore
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import MINUTE, Signer, rsa_signer
 from tests.support.key_set import FakeClock
 

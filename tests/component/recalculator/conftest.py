@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.key_set import FakeClock
 from tests.support.recalculating import Recalculating

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from services.recalculator.domain import Fact, recalculate
 from shared.contracts.topics import COURSE_COMPLETED, ENROLLMENT_PROGRESSED, consumed_by
-from tests.support.fakes import FakeLog, Steps
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.recalculating import Recalculating, completed, course_changed, events, header, published
+from tests.support.steps import Steps
 
 
 @dataclass

@@ -17,7 +17,7 @@ from shared.contracts.topics import (
     replays_of,
 )
 from tests.support.builders import envelope, token
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_recalculator import ENROLLED_AT, FakeRecalculatorStore
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock

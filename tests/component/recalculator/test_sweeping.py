@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from shared.contracts.topics import COURSE_COMPLETED, ENROLLMENT_PROGRESSED
 from shared.errors import Fatal, Transient
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock

@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.contracts.topics import SERVICES
 from tests.faults.crash_points.stories import Story
 from tests.support.lives import Await, Life
 from tests.support.living_world import LivingWorld
-from tests.support.replicas import SERVICES
 from tests.support.virtual_time import run
 
 #: How long nobody misses a process that has gone, and how long after that a frozen one goes on.
@@ -61,7 +61,7 @@ def stopped(story: Story, victim: str, at: int, way: Way, *, again: int | None =
 
     async def told() -> Told:
         async with LivingWorld(**story.world) as world:
-            lives = {s: world.start(s, at=at if s == victim else None).life for s in SERVICES}
+            lives: dict[str, Life] = {s: world.start(s, at=at if s == victim else None).life for s in SERVICES}
             life = lives[victim]
             successor = asyncio.create_task(_succeeded(world, life, way, again))
             await story.tell(world)

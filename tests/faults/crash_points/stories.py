@@ -12,12 +12,21 @@ from typing import Any
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from shared.contracts.operators import ProgressRecalculate
-from shared.contracts.topics import CERTIFICATE_COMMANDS, COURSE_COMPLETED, LESSON_COMPLETED, RECALCULATION_COMMANDS
+from shared.contracts.topics import (
+    CERTIFICATE_COMMANDS,
+    COURSE_COMPLETED,
+    LESSON_COMPLETED,
+    RECALCULATION_COMMANDS,
+    SERVICES,
+)
 from tests.support.builders import record, signed_token
 from tests.support.documents import AWAY
 from tests.support.issuer import ed25519_signer
-from tests.support.living_world import COURSE, DEAD_LETTER, OTHER_COURSE, RECORD, REJECTION, LivingWorld
-from tests.support.replicas import DEADLY, MAIL_SERVER_AWAY, SERVICES, UNSHOWN
+from tests.support.living_arrivals import DEAD_LETTER, RECORD, REJECTION
+from tests.support.living_platform import COURSE, OTHER_COURSE
+from tests.support.living_world import LivingWorld
+from tests.support.scripted_mail_server import MAIL_SERVER_AWAY
+from tests.support.scripted_renderer import DEADLY, UNSHOWN
 
 
 @dataclass(frozen=True)
@@ -67,14 +76,14 @@ async def everything_again_from_the_beginning(world: LivingWorld) -> None:
 
 
 async def operators_recalculate_make_again_and_withdraw(world: LivingWorld) -> None:
-    world.learner("bob", f"Bob {UNSHOWN}")
+    world.platform.learner("bob", f"Bob {UNSHOWN}")
     for user_id in ("ada", "bob"):
         world.complete(user_id, "lesson-1")
         world.complete(user_id, "lesson-2")
     world.complete("ada", "lesson-9")
     await world.quiet()
-    world.learner("bob", "Bob")
-    world.learner("ada", "Ada King")
+    world.platform.learner("bob", "Bob")
+    world.platform.learner("ada", "Ada King")
     world.generate(f"bob@{COURSE}")
     world.generate(f"ada@{COURSE}", partition=1)
     world.revoke(f"ada@{OTHER_COURSE}")
@@ -138,7 +147,7 @@ async def a_learner_meets_a_bug(world: LivingWorld) -> None:
 
 
 async def a_page_ends_its_workers(world: LivingWorld) -> None:
-    world.learner("bob", f"Bob {DEADLY}")
+    world.platform.learner("bob", f"Bob {DEADLY}")
     world.failed.add(f"bob@{COURSE}")
     world.outside.mail_failures += [MAIL_SERVER_AWAY]
     for user_id in ("bob", "ada"):

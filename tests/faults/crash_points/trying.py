@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
+from shared.contracts.topics import SERVICES
 from tests.faults.crash_points.stopping import Told, Way, stopped, undisturbed
 from tests.faults.crash_points.stories import STORIES, Story
 from tests.support.lives import Await, awaits_of, checkpoints, product_modules
-from tests.support.replicas import SERVICES
 
 THOROUGH = "LESSON_PROGRESS_THOROUGH"
 #: Of the times that a point is reached again, every so manieth is tried in the ordinary run.

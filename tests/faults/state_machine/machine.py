@@ -13,13 +13,23 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from shared.contracts.topics import CERTIFICATE_COMMANDS, COURSE_COMPLETED, LESSON_COMPLETED, RECALCULATION_COMMANDS
+from shared.contracts.topics import (
+    CERTIFICATE_COMMANDS,
+    COURSE_COMPLETED,
+    LESSON_COMPLETED,
+    RECALCULATION_COMMANDS,
+    SERVICES,
+)
 from shared.kafka.records import Record
 from tests.support.builders import last_header, record
 from tests.support.documents import AWAY
 from tests.support.lives import checkpoints, product_modules
-from tests.support.living_world import COURSE, DEAD_LETTER, REJECTION, LivingWorld, position
-from tests.support.replicas import DEADLY, MAIL_SERVER_AWAY, SERVICES, UNSHOWN, Replica
+from tests.support.living_arrivals import DEAD_LETTER, REJECTION, position
+from tests.support.living_platform import COURSE
+from tests.support.living_world import LivingWorld
+from tests.support.replicas import Replica
+from tests.support.scripted_mail_server import MAIL_SERVER_AWAY
+from tests.support.scripted_renderer import DEADLY, UNSHOWN
 from tests.support.virtual_time import VirtualTimeLoop
 
 LEARNERS = ("ada", "bob", "cleo")
@@ -81,7 +91,7 @@ class Services(RuleBasedStateMachine):
         user=st.sampled_from(LEARNERS), lesson=st.sampled_from(LESSONS), partition=partitions, copies=st.integers(1, 3)
     )
     def a_lesson_is_completed(self, user: str, lesson: str, partition: int, copies: int) -> None:
-        lessons = self.world.catalogs[COURSE][-1]
+        lessons = self.world.platform.catalogs[COURSE][-1]
         if lesson in lessons:
             self.do(lambda: [self.world.complete(user, lesson, partition=partition) for _ in range(copies)])
 
@@ -164,7 +174,7 @@ class Services(RuleBasedStateMachine):
 
     @rule(user=st.sampled_from(LEARNERS), kind=st.sampled_from(["", UNSHOWN, DEADLY, "King"]))
     def a_learner_is_renamed(self, user: str, kind: str) -> None:
-        self.do(lambda: self.world.learner(user, f"{user.title()} {kind}".strip()))
+        self.do(lambda: self.world.platform.learner(user, f"{user.title()} {kind}".strip()))
 
     # What goes wrong outside.
 
@@ -289,7 +299,7 @@ class Services(RuleBasedStateMachine):
         await asyncio.sleep(1.0)
         for user_id in LEARNERS:
             # Whoever had a name that no page shows has another one now, and gets a certificate.
-            world.learner(user_id, user_id.title())
+            world.platform.learner(user_id, user_id.title())
         await world.quiet()
         failed = {d["enrollmentId"] for d in world.db["certificates"].documents.values() if d["status"] == "failed"}
         for key in failed:

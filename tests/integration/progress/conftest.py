@@ -11,7 +11,7 @@ from services.progress.ports import LearnerInCourse, ProgressRecords
 from services.progress.storage import MongoProgressStore
 from shared.mongo.client import Database
 from tests.support.database_servers import SERVERS, Servers, servers_of
-from tests.support.fakes import FakeProgressStore
+from tests.support.fakes_progress import FakeProgressStore
 
 
 class World(Protocol):

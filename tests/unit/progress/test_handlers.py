@@ -11,7 +11,7 @@ from services.progress.ports import LearnerInCourse
 from shared.contracts.rejections import Rejection
 from shared.errors import Transient
 from tests.support.builders import ENROLLED_AT, catalog, completion
-from tests.support.fakes import FakeProgressStore
+from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import DAY, NOW
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from services.recalculator.domain import Enrollment, Fact, recalculate
 from services.recalculator.handlers import Overtaken, recalculate_enrollments
-from tests.support.fakes import Steps
 from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
+from tests.support.steps import Steps
 
 LESSONS = [f"lesson-{n}" for n in range(4)]
 

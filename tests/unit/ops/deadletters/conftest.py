@@ -17,7 +17,8 @@ from ops.deadletters.session import Deed, Listing, carried_out, listed
 from ops.target import Target
 from services.progress.messaging import ACCEPTS
 from shared.kafka.records import Record
-from tests.support.fakes import FakeLog, FakeProducer
+from tests.support.fake_clients import FakeProducer
+from tests.support.fake_log import FakeLog
 from tests.support.issuer import NOW
 from tests.support.process import Process, answering
 

@@ -15,7 +15,7 @@ from ops.deadletters.session import write_value
 from ops.errors import OperatorError
 from tests.support.builders import command as lesson_command
 from tests.support.builders import envelope, record
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.process import Process
 from tests.unit.ops.conftest import Command
 from tests.unit.ops.deadletters.conftest import Operator

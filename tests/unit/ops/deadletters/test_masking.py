@@ -9,7 +9,7 @@ from ops.deadletters.letter import Known, Letter, State, read
 from ops.deadletters.masking import MASK, readable, readable_header
 from ops.deadletters.view import in_full, lines_of
 from tests.support.builders import command
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.process import Process
 
 

@@ -21,7 +21,7 @@ from shared.contracts.topics import DEAD_LETTER_BYTES
 from shared.kafka.deadletter import DISCARDED_AT, replays_in
 from shared.kafka.records import Record
 from tests.support.builders import command, envelope, record
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.process import Process
 from tests.unit.ops.deadletters.conftest import Operator
 

@@ -11,7 +11,8 @@ from services.progress.messaging import ACCEPTS, lesson_completed
 from shared.contracts.gateways import LessonComplete
 from shared.kafka.records import Outcome, Received
 from tests.support.builders import completion
-from tests.support.fakes import FakeLog, FakeVerifier
+from tests.support.fake_log import FakeLog
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
 

@@ -20,7 +20,8 @@ from shared.identity import Identity
 from shared.kafka.admission import Admission, Delivery
 from shared.kafka.records import LOG_APPEND_TIME, Accepts, Received, Record
 from tests.support.builders import Header, command, envelope, event, operator_command, record, token
-from tests.support.fakes import FakeLog, FakeVerifier
+from tests.support.fake_log import FakeLog
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process

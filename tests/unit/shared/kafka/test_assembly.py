@@ -14,7 +14,7 @@ from shared.kafka import assembly
 from shared.kafka.assembly import BreakerOpen, KafkaSide
 from shared.kafka.connection import BrokerAway
 from shared.settings import KafkaSettings
-from tests.support.fakes import FakeVerifier
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.key_set import FakeClock
 from tests.support.process import answering
 

@@ -8,7 +8,7 @@ from shared.contracts.topics import PROGRESS_COMMANDS
 from shared.kafka.assembly import BreakerOpen
 from shared.kafka.retries import Breaker
 from tests.support.builders import command
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.process import Process, answering
 from tests.unit.shared.kafka.conftest import Script
 from tests.unit.shared.kafka.test_assembly import Parts

@@ -11,7 +11,8 @@ from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
 from shared.errors import Transient
 from shared.kafka.records import Outcome
 from tests.support.builders import command, last_header
-from tests.support.fakes import FakeLog, FakeVerifier
+from tests.support.fake_log import FakeLog
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process

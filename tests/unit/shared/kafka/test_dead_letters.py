@@ -6,7 +6,7 @@ from shared.contracts.topics import PROGRESS_COMMANDS
 from shared.kafka.deadletter import Position, number_in, position_in, replays_in, without_letter
 from shared.kafka.records import Record
 from tests.support.builders import Header, command, record
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.issuer import NOW
 from tests.support.process import Process
 

@@ -13,7 +13,7 @@ from shared.kafka.judging import RecordJudge
 from shared.kafka.records import Received
 from shared.verification import Fate, Unjudged, Verdict
 from tests.support.builders import command
-from tests.support.fakes import FakeVerifier
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 

@@ -11,7 +11,7 @@ from shared.kafka.metrics import LoopMetrics
 from shared.kafka.offsets import Offsets
 from shared.kafka.records import Outcome
 from tests.support.builders import command
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process

@@ -23,7 +23,7 @@ from shared.kafka.offsets import COMMIT_INTERVAL, Offsets
 from shared.kafka.records import Outcome
 from tests.support.builders import command
 from tests.support.eventually import eventually
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script
 

@@ -8,7 +8,7 @@ import pytest
 from shared.contracts.topics import COMMAND_BYTES, DEAD_LETTER_BYTES, LESSON_COMPLETED, PROGRESS_COMMANDS
 from shared.kafka.records import Record
 from tests.support.builders import Header, command, envelope, last_header, record, token
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.issuer import NOW
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script, recorded

@@ -19,7 +19,7 @@ from shared.contracts.topics import EVENT_BYTES, LESSON_COMPLETED, PROGRESS_COMM
 from shared.errors import Fatal
 from shared.kafka.records import Outcome
 from tests.support.builders import command, completion
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.issuer import NOW
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script, recorded

@@ -19,7 +19,7 @@ from shared.kafka import replies
 from shared.kafka.records import Outcome, Record
 from tests.support.builders import Header, command
 from tests.support.eventually import eventually
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script
 

@@ -34,7 +34,7 @@ from shared.kafka.subscription import Subscription
 from shared.settings import KafkaSettings
 from tests.support.builders import command
 from tests.support.eventually import eventually
-from tests.support.fakes import FakeLog
+from tests.support.fake_log import FakeLog
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script

@@ -10,7 +10,8 @@ from shared.errors import Fatal, Transient
 from shared.kafka.records import Outcome
 from shared.kafka.retries import backoff
 from tests.support.builders import command
-from tests.support.fakes import FakeLog, FakeVerifier
+from tests.support.fake_log import FakeLog
+from tests.support.fake_verifier import FakeVerifier
 from tests.support.process import Process
 from tests.unit.shared.kafka.conftest import Script, recorded
 
