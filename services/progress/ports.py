@@ -4,6 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from services.progress.domain import Completion, CourseProgress, Enrollment, Lesson, Recorded
+from shared.errors import Permanent
+
+
+class ForeignRecord(Permanent):
+    """A record of this learner and lesson stands under an id that is not ours: no service of ours wrote it."""
 
 
 class LearnerInCourse(NamedTuple):
@@ -27,6 +32,7 @@ class ProgressStore(Protocol):
 
         Raises:
             Transient: the database cannot say whether it stored them.
+            ForeignRecord: the place of one is taken.
         """
 
     async def recorded(self, progress_ids: Collection[str]) -> Mapping[str, Completion]:

@@ -16,7 +16,7 @@ from services.progress.domain import (
     Recorded,
     counted_lessons,
 )
-from services.progress.ports import LearnerInCourse
+from services.progress.ports import ForeignRecord, LearnerInCourse
 from shared.errors import Transient
 from shared.mongo.batches import Batches
 from shared.mongo.client import Database, translated
@@ -77,10 +77,20 @@ class MongoProgressStore:
         refused = await self._batches.insert(_RECORDS, [_document(c) for c in completions])
         stored = await self._batches.find(_RECORDS, "_id", [document["_id"] for document in refused])
         if len(stored) != len(refused):
+            await self._refuse_foreign(refused)
             raise Transient("a record that exists cannot be read yet")
         recorded = {c.progress_id: Recorded(c, already=False) for c in completions}
         recorded.update((d["_id"], Recorded(_completion(d), already=True)) for d in stored)
         return recorded
+
+    async def _refuse_foreign(self, refused: Sequence[Mapping[str, Any]]) -> None:
+        """Say so where another id holds a place: waiting for it to be readable would hold the partition for ever."""
+        lessons = {"lessonId": {"$in": [document["lessonId"] for document in refused]}}
+        users = {document["userId"] for document in refused}
+        held = await self._batches.find(_RECORDS, "userId", users, ("userId", "lessonId"), where=lessons)
+        ours = {(document["userId"], document["lessonId"]): document["_id"] for document in refused}
+        if any(ours.get((d["userId"], d["lessonId"]), d["_id"]) != d["_id"] for d in held):
+            raise ForeignRecord
 
     async def recorded(self, progress_ids: Collection[str]) -> Mapping[str, Completion]:
         """Those of these records that exist, by id."""

@@ -94,7 +94,8 @@ async def stopped(stopping: Awaitable[None], consumer: AIOKafkaConsumer) -> None
     except asyncio.CancelledError:
         if (caller := asyncio.current_task()) is not None and caller.cancelling():
             raise
-        await consumer._client.close()  # noqa: SLF001 - what its own stop did not come to, and it stops only once
+    finally:
+        await consumer._client.close()  # noqa: SLF001 - its own stop may not have come to it, and is done only once
 
 
 async def reason_of(failure: KafkaError, settings: KafkaSettings) -> Fatal | BrokerAway:

@@ -29,7 +29,7 @@ class FakeConsumer:
         self._steps = steps or Steps()
         self.position: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
-        self.commit_failures: list[Exception] = []
+        self.commit_failures: list[BaseException] = []
         #: Fetches that were refused, in a row.
         self.refusals = 0
         self.assign(partitions)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.progress.domain import Completion, CourseProgress, Enrollment, Lesson, Recorded
-from services.progress.ports import LearnerInCourse
+from services.progress.ports import ForeignRecord, LearnerInCourse
 from shared.errors import Transient
 from tests.support.steps import Steps
 
@@ -47,6 +47,8 @@ class FakeProgressStore:
         for completion in completions:
             place = completion.user_id, completion.lesson_id
             already = place in self.facts
+            if already and self.facts[place].progress_id != completion.progress_id:
+                raise ForeignRecord
             recorded[completion.progress_id] = Recorded(self.facts.setdefault(place, completion), already)
             await self.steps.reach("after a write")
         if self.lost_answers:

@@ -51,7 +51,7 @@ class Outside:
         self.lose: Refusal = lambda _topic, _value: None
         self.silent: set[str] = set()
         #: The errors of the next commits of each service.
-        self.commit_failures: dict[str, list[Exception]] = {service: [] for service in SERVICES}
+        self.commit_failures: dict[str, list[BaseException]] = {service: [] for service in SERVICES}
         #: Cleared by a test, it keeps pages from being made.
         self.pages = asyncio.Event()
         self.pages.set()

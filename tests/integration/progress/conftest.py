@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pytest
 
 from ops.platform.indexes import prepare_indexes
-from services.progress.domain import Enrollment, Lesson, Module, PlacedLesson, counted_lessons
+from services.progress.domain import Completion, Enrollment, Lesson, Module, PlacedLesson, counted_lessons
 from services.progress.ports import LearnerInCourse, ProgressRecords
 from services.progress.storage import MongoProgressStore
 from shared.mongo.client import Database
@@ -27,6 +27,9 @@ class World(Protocol):
     async def lesson_without(self, lesson_id: str, *, module: bool) -> None:
         """A lesson whose module is gone, or whose module's course is."""
 
+    async def record_by_hand(self, record: Completion) -> None:
+        """A record that this service did not write."""
+
     async def enroll(self, user_id: str, course_id: str, enrolled_at: int) -> str:
         """A learner in a course; answers the enrollment's id."""
 
@@ -46,6 +49,9 @@ class InMemory:
     async def lesson_without(self, lesson_id: str, *, module: bool) -> None:
         self.store.catalog[lesson_id] = Lesson(lesson_id, None, is_preview=False)
 
+    async def record_by_hand(self, record: Completion) -> None:
+        self.store.facts[record.user_id, record.lesson_id] = record
+
     async def enroll(self, user_id: str, course_id: str, enrolled_at: int) -> str:
         enrollment = Enrollment(f"{user_id}@{course_id}", enrolled_at)
         self.store.enrolled[LearnerInCourse(user_id, course_id)] = enrollment
@@ -55,9 +61,10 @@ class InMemory:
 class OnServer:
     """The real store in a database of its own."""
 
-    def __init__(self, store: MongoProgressStore, db: Database) -> None:
+    def __init__(self, store: MongoProgressStore, db: Database, own: Database) -> None:
         self.store = store
         self._db = db
+        self._own = own
 
     async def course(self, course_id: str, modules: Mapping[str, Mapping[str, Any]]) -> None:
         await self._db["courses"].insert_one({"_id": course_id, "title": course_id})
@@ -78,6 +85,10 @@ class OnServer:
         if module:
             lost = {"_id": module_id, "courseId": "gone", "title": module_id, "order": 1}
             await self._db["courseModules"].insert_one(lost)
+
+    async def record_by_hand(self, record: Completion) -> None:
+        learner_and_lesson = {"userId": record.user_id, "lessonId": record.lesson_id}
+        await self._own["lessonProgress"].insert_one({"_id": record.progress_id, **learner_and_lesson})
 
     async def enroll(self, user_id: str, course_id: str, enrolled_at: int) -> str:
         enrollment_id = f"{user_id}@{course_id}"
@@ -104,4 +115,4 @@ async def world(request: pytest.FixtureRequest, servers: Servers, record_propert
         await prepare_indexes(room.platform)
         store = MongoProgressStore(room.own, room.settings)
         await store.prepare()
-        yield OnServer(store, room.platform)
+        yield OnServer(store, room.platform, room.own)

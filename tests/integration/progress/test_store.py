@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.progress.domain import CourseProgress, Enrollment, Lesson, Recorded
-from services.progress.ports import LearnerInCourse
+from services.progress.ports import ForeignRecord, LearnerInCourse
 from tests.integration.progress.conftest import World
 from tests.support.builders import completion
 from tests.support.issuer import NOW
@@ -86,6 +86,15 @@ class TestRecording:
         recorded = [answer[rivals[0].progress_id] for answer in answers]
         assert [r.already for r in recorded].count(False) == 1
         assert len({r.completion for r in recorded}) == 1
+
+    async def test_a_place_that_a_foreign_record_holds_is_no_reason_to_wait(self, world: World) -> None:
+        theirs, ours, neighbour = completion(), completion(), completion(lesson_id="lesson-2")
+        await world.record_by_hand(theirs._replace(progress_id="written-by-hand"))
+
+        with pytest.raises(ForeignRecord):
+            await world.store.record([ours, neighbour])
+
+        assert (await world.store.record([neighbour]))[neighbour.progress_id].completion == neighbour
 
     async def test_ids_may_hold_anything(self, world: World) -> None:
         strange = completion("$where", "a.b/c\u2028🎓'\"", "{course}")

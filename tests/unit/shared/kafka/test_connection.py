@@ -186,3 +186,4 @@ class TestStopping:
         stopping.cancel()
         with pytest.raises(asyncio.CancelledError):
             await stopping
+        assert consumer._client.closed.is_set()

@@ -387,8 +387,10 @@ class TestLiveness:
         slow.go.set()
         await running
 
+    @pytest.mark.parametrize("end", [ZeroDivisionError(), asyncio.CancelledError()])
     async def test_commits_that_ended_are_no_life_and_say_why(
         self,
+        end: BaseException,
         subscribed: Subscribed,
         log: FakeLog,
         slow: Slow,
@@ -401,7 +403,7 @@ class TestLiveness:
         monkeypatch.setattr(subscribed.subscription._broker, "start", started)
         monkeypatch.setattr(subscribed.subscription._broker, "stop", started)
         await subscribed.subscription.start()
-        subscribed.process.consumer.commit_failures.append(ZeroDivisionError())
+        subscribed.process.consumer.commit_failures.append(end)
         assert subscribed.subscription.alive
 
         slow.go.set()
