@@ -1,20 +1,31 @@
 """`dead-letters`: what services could not handle: found, shown, sent again once the cause is mended, or put away."""
 
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ops.commands.choosing import (
+    ErrorOption,
+    KeyOption,
+    PositionsArgument,
+    ServiceOption,
+    SinceOption,
+    TypeOption,
+    UntilOption,
+    chosen,
+    now,
+    wanted,
+)
 from ops.commands.options import JsonOption, console, print_json, run
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from ops.deadletters.planning import Plan
+    from ops.deadletters.planning import Plan, Rule
     from ops.deadletters.selection import Selection
     from ops.deadletters.sending import Sent
+    from ops.deadletters.session import Deed
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
@@ -28,18 +39,6 @@ _DONE = {
 }
 _REASON_LENGTH = 500
 
-PositionsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="POSITION", help="TOPIC:PARTITION:OFFSET of the record, or of its dead letter."),
-]
-ServiceOption = Annotated[str | None, typer.Option("--service", help="Those of this service alone.")]
-ErrorOption = Annotated[str | None, typer.Option("--error", help="Those with this class of error.")]
-KeyOption = Annotated[str | None, typer.Option("--key", help="Those with this key.")]
-TypeOption = Annotated[str | None, typer.Option("--type", help="Those of this message type.")]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", help="Those that first failed since then: 2h (ago), or 2027-01-15T08:00 (UTC).")
-]
-UntilOption = Annotated[str | None, typer.Option("--until", help="Those that first failed before then.")]
 MostOption = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many, the oldest first.")]
 RateOption = Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="At most so many a second.")]
 
@@ -62,9 +61,9 @@ def list_command(
     from ops.deadletters.view import table
     from ops.target import current
 
-    wanted = _wanted(positions, service, error, key, message_type, since, until)
+    those = wanted(positions, service, error, key, message_type, since, until)
     out = console()
-    step = listed(current(), wanted, limit=limit, discarded=everything, out=out)
+    step = listed(current(), those, limit=limit, discarded=everything, out=out)
     found = run(step, interrupted=_READING)
     if as_json:
         print_json([known.row for known in found.letters])
@@ -127,15 +126,11 @@ def replay(
     What was sent already, or discarded, is sent again only when it is named by its position.
     """
     from ops.deadletters.planning import left_by_replay
-    from ops.deadletters.sending import Pace, Sent, send_again
-    from ops.deadletters.session import carried_out
-    from ops.target import current
+    from ops.deadletters.sending import Pace, send_again
 
-    wanted = _chosen(_wanted(positions, service, error, key, message_type, since, until), "replayed")
-    sent = Sent()
+    those = chosen(wanted(positions, service, error, key, message_type, since, until), "replayed")
     deed = partial(send_again, pace=Pace(rate)) if yes else None
-    step = carried_out(current(), wanted, left_by_replay, deed, limit=limit, sent=sent, out=console())
-    _told(run(step, interrupted=_so_far(sent)), sent, "replay", done=yes, as_json=as_json)
+    _carry_out("replay", those, left_by_replay, deed, limit=limit, as_json=as_json)
 
 
 @dead_letters.command()
@@ -155,46 +150,26 @@ def discard(
 ) -> None:
     """Put dead letters away that need nothing more: they are listed with --all alone, and stay for their 14 days."""
     from ops.deadletters.planning import left_by_discard
-    from ops.deadletters.sending import Pace, Sent, mark_discarded
+    from ops.deadletters.sending import Pace, mark_discarded
+
+    those = chosen(wanted(positions, service, error, key, message_type, since, until), "discarded")
+    if not reason.strip() or len(reason) > _REASON_LENGTH:
+        raise OperatorError(f'say why, in at most {_REASON_LENGTH} characters: --reason "…"')
+    deed = partial(mark_discarded, pace=Pace(rate), reason=reason, at=now()) if yes else None
+    _carry_out("discard", those, left_by_discard, deed, limit=limit, as_json=as_json)
+
+
+def _carry_out(
+    verb: str, those: "Selection", rule: "Rule", deed: "Deed | None", *, limit: int | None, as_json: bool
+) -> None:
+    from ops.deadletters.sending import Sent
     from ops.deadletters.session import carried_out
     from ops.target import current
 
-    wanted = _chosen(_wanted(positions, service, error, key, message_type, since, until), "discarded")
-    if not reason.strip() or len(reason) > _REASON_LENGTH:
-        raise OperatorError(f'say why, in at most {_REASON_LENGTH} characters: --reason "…"')
     sent = Sent()
-    deed = partial(mark_discarded, pace=Pace(rate), reason=reason, at=_now()) if yes else None
-    step = carried_out(current(), wanted, left_by_discard, deed, limit=limit, sent=sent, out=console())
-    _told(run(step, interrupted=_so_far(sent)), sent, "discard", done=yes, as_json=as_json)
-
-
-def _wanted(
-    positions: list[str] | None,
-    service: str | None,
-    error: str | None,
-    key: str | None,
-    message_type: str | None,
-    since: str | None,
-    until: str | None,
-) -> "Selection":
-    from ops.deadletters.selection import selection
-
-    return selection(
-        positions or (), service=service, error=error, key=key, message_type=message_type, since=since, until=until,
-        now=_now(),
-    )  # fmt: skip
-
-
-def _chosen(wanted: "Selection", verb: str) -> "Selection":
-    from ops.deadletters.selection import Selection
-
-    if wanted == Selection():
-        raise OperatorError(f"say which are to be {verb}: positions, or --service, --error, --key, --type, --since")
-    return wanted
-
-
-def _so_far(sent: "Sent") -> Callable[[], str]:
-    return lambda: f"{sent.acknowledged:,} are done; the same command goes on with the others"
+    step = carried_out(current(), those, rule, deed, limit=limit, sent=sent, out=console())
+    made = run(step, interrupted=lambda: f"{sent.acknowledged:,} are done; the same command goes on with the others")
+    _told(made, sent, verb, done=deed is not None, as_json=as_json)
 
 
 def _told(made: "Plan", sent: "Sent", verb: str, *, done: bool, as_json: bool) -> None:
@@ -213,7 +188,3 @@ def _told(made: "Plan", sent: "Sent", verb: str, *, done: bool, as_json: bool) -
         out.print(_DONE[verb].format(sent.acknowledged))
     else:
         out.print("nothing was done; repeat with --yes to do it")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
