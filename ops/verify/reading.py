@@ -11,6 +11,7 @@ from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, KafkaE
 
 from ops.errors import OperatorError
 from ops.failures import broker_named
+from ops.offsets import committed_offsets
 from ops.target import Target
 from shared.contracts.topics import SERVICES, consumed_by
 from shared.kafka.connection import BrokerAway, client_options, connected, disconnected
@@ -73,19 +74,10 @@ class KafkaLog:
         committed: dict[tuple[str, TopicPartition], int] = {}
         for service in SERVICES:
             partitions = await self._partitions(consumed_by(service))
-            if not partitions:
-                continue
-            stored = await self._admin.list_consumer_group_offsets(service, partitions=partitions)
-            if not self._loose_ends and not stored.keys() >= set(partitions):
-                # A group's error comes as an empty answer: taken for "nothing is committed", all would be unfinished.
-                raise OperatorError(
-                    f"the broker does not say how far {service} has come: its coordinator is starting, or the right to "
-                    "describe the group is wanting (`lesson-progress topics rights`); run the command again"
-                )
-            committed.update({(service, p): stored[p].offset for p in partitions if p in stored})
-        known = {place: offset for place, offset in committed.items() if offset >= 0}
-        self._committed = {partition: offset for (_, partition), offset in known.items()}
-        return known
+            told = await committed_offsets(self._admin, service, partitions, leaves_out=self._loose_ends)
+            committed.update({(service, partition): offset for partition, offset in told.items()})
+        self._committed = {partition: offset for (_, partition), offset in committed.items()}
+        return committed
 
     async def extents(self, topics: Collection[str]) -> Mapping[TopicPartition, Extent]:
         """What the partitions of these topics hold now."""
