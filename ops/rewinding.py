@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 
 from ops.errors import OperatorError
 from ops.failures import broker_named
 from ops.offsets import GroupOffsets
 from ops.target import Target
 from shared.contracts.topics import TOPICS, consumed_by
-from shared.kafka.connection import BrokerAway, client_options, connected, disconnected
-
-#: The place of a group's members in the answer of the library's admin client.
-_MEMBERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +67,14 @@ class Rewinder:
     def __init__(self, target: Target, service: str) -> None:
         self._service = service
         self._servers = target.bootstrap_servers
-        self._settings = target.settings.kafka
-        self._offsets = GroupOffsets(target)
-        options = client_options(self._settings)
-        self._admin = AIOKafkaAdminClient(**options)
-        self._consumer = AIOKafkaConsumer(**options, group_id=service, enable_auto_commit=False)
+        self._offsets = GroupOffsets(target, group=service)
+        self._consumer = self._offsets.consumer
 
     async def __aenter__(self) -> Self:
         await self._offsets.__aenter__()
-        try:
-            await connected(self._admin, self._settings)
-            await connected(self._consumer, self._settings)
-        except BaseException as failure:  # Ctrl-C too: what was opened is closed
-            await self.__aexit__()
-            if isinstance(failure, BrokerAway):
-                raise OperatorError("no broker answers; is the system up?") from failure
-            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await disconnected(self._consumer)
-        await self._admin.close()
         await self._offsets.__aexit__()
 
     async def plan(self, since: int) -> Sequence[Rewind]:
@@ -124,9 +106,7 @@ class Rewinder:
             await self._consumer.commit(dict(targets))
 
     async def _refuse_when_running(self) -> None:
-        [response] = await self._admin.describe_consumer_groups([self._service])
-        [group] = response.groups
-        if members := len(group[_MEMBERS]):
+        if members := await self._offsets.members(self._service):
             raise OperatorError(
                 f"{self._service} is running ({members} in its group): stop every replica of it first; one that was "
                 "killed counts until its session time-out is over"
