@@ -2,10 +2,12 @@
 
 import json
 import os
+import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import _pytest
 import pytest
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 #: Names the file.
 RECORD = "GUARDS_RECORD"
 ASSERTION, TIMEOUT = "assertion", "timeout"
+#: Whose assertions are a test's judgement: of tests and what they share, and pytest's of exceptions.
+_JUDGES = (Path(__file__).parents[2], Path(_pytest.__file__).parent)
 
 _notes: "list[Noted]" = []
 
@@ -30,7 +34,7 @@ def pytest_runtest_makereport(
             "test": item.nodeid,
             "phase": report.when,
             "outcome": report.outcome,
-            "by": [] if failure is None else sorted({_kind(leaf) for leaf in _leaves(failure)}),
+            "by": [] if failure is None else sorted({kind(leaf) for leaf in _leaves(failure)}),
         }
     )
     return report
@@ -55,7 +59,15 @@ def _leaves(failure: BaseException) -> Iterator[BaseException]:
         yield failure
 
 
-def _kind(failure: BaseException) -> str:
+def kind(failure: BaseException) -> str:
+    """What a test failed by; an `assert` of the product, or of a library, is an exception like others."""
     if isinstance(failure, pytest.fail.Exception):
         return TIMEOUT if "Timeout" in str(failure) else ASSERTION
-    return ASSERTION if isinstance(failure, AssertionError) else type(failure).__name__
+    judged = isinstance(failure, AssertionError) and any(map(_raised_at(failure).is_relative_to, _JUDGES))
+    return ASSERTION if judged else type(failure).__name__
+
+
+def _raised_at(failure: BaseException) -> Path:
+    """The file of the line that raised it."""
+    *_, (frame, _) = traceback.walk_tb(failure.__traceback__)
+    return Path(frame.f_code.co_filename)

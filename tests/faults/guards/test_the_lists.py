@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.guards.guard import Guard, WrongGuard, read_guards
-from tests.faults.guards.recording import ASSERTION, TIMEOUT
+from tests.faults.guards.recording import ASSERTION, TIMEOUT, kind
 from tests.faults.guards.running import Colour, Noted, judged
 from tests.faults.guards.tree import ROOT
 
@@ -103,3 +103,20 @@ def noted(outcome: str, *by: str, phase: str = "call", test: str = "file.py::tes
 )
 def test_only_a_test_that_judged_is_red(notes: list[Noted], colour: Colour) -> None:
     assert judged("file.py::test_it", notes, raises="Expected").colour is colour
+
+
+@pytest.mark.parametrize(
+    ("file", "by"),
+    [("tests/unit/test_it.py", ASSERTION), ("tests/support/it.py", ASSERTION), ("services/it.py", "AssertionError")],
+)
+def test_an_assertion_of_the_product_judges_nothing(file: str, by: str) -> None:
+    asserting = compile("assert False", str(ROOT / file), "exec")
+    with pytest.raises(AssertionError) as raised:
+        exec(asserting)  # noqa: S102 - a line of a file that is not there
+    assert kind(raised.value) == by
+
+
+def test_an_exception_that_says_something_else_than_a_test_asks_for_is_judged() -> None:
+    with pytest.raises(AssertionError) as raised, pytest.raises(ValueError, match="this"):
+        raise ValueError("that")
+    assert kind(raised.value) == ASSERTION
