@@ -28,7 +28,6 @@ from tests.support.fakes_certificates import FakeCertificateStore, FakeTypesette
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
-from tests.support.steps import Steps
 
 PUBLIC_URL = "https://learn.example.org"
 
@@ -44,9 +43,8 @@ class Certifying:
         *,
         typesetter: FakeTypesetter | None = None,
         new_id: Callable[[], str] | None = None,
-        steps: Steps | None = None,
     ) -> None:
-        self.typesetter = typesetter or FakeTypesetter(steps or Steps())
+        self.typesetter = typesetter or FakeTypesetter()
         links = Links(PUBLIC_URL)
         registry = CollectorRegistry()
         issuer = CertificateIssuer(store, self.typesetter, links, clock, new_id or numbered_ids())
@@ -56,7 +54,6 @@ class Certifying:
             accepts=ACCEPTS,
             handler=CertificateMessages(issuer, store, links, CertificateMetrics(registry), clock),
             clock=clock,
-            steps=steps,
             registry=registry,
         )
 

@@ -1,6 +1,6 @@
 """aiokafka's clients over a log in memory: positions per consumer, acknowledgements refused, lost, or never given.
 
-Every effect lies between two numbered steps, so that a test can stop the process before and after each of them.
+Every effect lies between two steps, so that a test can stop the process before and after each of them.
 """
 
 import asyncio

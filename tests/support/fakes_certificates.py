@@ -280,9 +280,9 @@ def numbered_ids(prefix: str = "certificate") -> Callable[[], str]:
     return lambda: f"{prefix}-{next(numbers)}"
 
 
-def academy(*enrollment_ids: str, completed_at: int | None = NOW, steps: Steps | None = None) -> FakeCertificateStore:
+def academy(*enrollment_ids: str, completed_at: int | None = NOW) -> FakeCertificateStore:
     """A store where Ada completed `course-1` by each of these enrollments (one when none is named)."""
-    store = FakeCertificateStore(steps or Steps())
+    store = FakeCertificateStore()
     store.users["learner-1"] = ("Ada Lovelace", "ada@example.org")
     store.courses["course-1"] = ("Analytical Engines", "Charles Babbage")
     for enrollment_id in enrollment_ids or ("enrollment-1",):

@@ -75,7 +75,8 @@ class Arrivals:
     def command(self, fate: str, lesson_id: str = "lesson-1", user_id: str = "ada", **changed: Any) -> Record:
         """A command of which this must become; what differs from a good one is named."""
         self._commands += 1
-        named = {"ce_id": f"command-{self._commands}", "reply_to": "progress.replies.web"}
+        reply_to = changed.pop("reply_to", "progress.replies.web")
+        named = {"ce_id": f"command-{self._commands}", "reply_to": reply_to}
         own = builders.envelope(authorization=changed.pop("authorization", token(user_id)), **named)
         headers = (*own, *changed.pop("headers", ()))
         record = replace(builders.command(lesson_id, user_id, **changed), headers=headers)

@@ -32,7 +32,7 @@ class LivedSteps(Steps):
     """The steps of the fakes, as points of the life that takes them."""
 
     async def reach(self, name: str) -> None:
-        await asyncio.sleep(0)
+        await super().reach(name)
         await reach(name)
 
 

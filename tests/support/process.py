@@ -24,7 +24,6 @@ from tests.support.fake_clients import FakeConsumer, FakeProducer
 from tests.support.fake_log import FakeLog
 from tests.support.fake_verifier import FakeVerifier
 from tests.support.key_set import FakeClock
-from tests.support.steps import Steps
 
 
 class Process:
@@ -42,7 +41,6 @@ class Process:
         clock: Clock | None = None,
         partitions: set[TopicPartition] | None = None,
         batch_size: int = 1000,
-        steps: Steps | None = None,
         registry: CollectorRegistry | None = None,
     ) -> None:
         clock = clock or FakeClock()
@@ -53,7 +51,7 @@ class Process:
         self.offsets = Offsets()
         self.breaker = Breaker()
         self.retries = Retries(clock)
-        self.producer = FakeProducer(log, steps)
+        self.producer = FakeProducer(log)
         self.replier = Replier(
             self.producer,
             service=service,
@@ -84,7 +82,7 @@ class Process:
             metrics=self.metrics,
         )
         held = log.partitions_of(consumed_by(service)) if partitions is None else partitions
-        self.consumer = FakeConsumer(log, held, steps)
+        self.consumer = FakeConsumer(log, held)
         self.offsets.assigned(held)
 
     @property

@@ -27,15 +27,12 @@ from tests.support.fakes_recalculator import FakeRecalculatorStore
 from tests.support.issuer import NOW
 from tests.support.key_set import FakeClock
 from tests.support.process import Process
-from tests.support.steps import Steps
 
 
 class Recalculating:
     """One running recalculator: its loop and its sweeps; the log and the store outlive it."""
 
-    def __init__(
-        self, log: FakeLog, store: FakeRecalculatorStore, clock: FakeClock, *, page: int = 2, steps: Steps | None = None
-    ) -> None:
+    def __init__(self, log: FakeLog, store: FakeRecalculatorStore, clock: FakeClock, *, page: int = 2) -> None:
         registry = CollectorRegistry()
         metrics = RecalculatorMetrics(registry)
         requested = asyncio.Event()
@@ -45,7 +42,6 @@ class Recalculating:
             accepts=ACCEPTS,
             handler=RecalculatorMessages(store, metrics, clock, requested),
             clock=clock,
-            steps=steps,
             registry=registry,
         )
         self.requested = requested

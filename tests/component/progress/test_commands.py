@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 from services.progress.domain import Enrollment
 from services.progress.messaging import ProgressMessages
 from services.progress.ports import LearnerInCourse
+from shared.contracts.envelope import rfc3339
 from shared.contracts.ids import deterministic_id, progress_id
 from shared.contracts.topics import LESSON_COMPLETED, PROGRESS_COMMANDS
 from shared.kafka.assembly import KafkaSide
 from shared.kafka.records import Record
 from shared.service import Service
-from tests.support.builders import ENROLLED_AT, command, completion, signed_token
+from tests.support.builders import ENROLLED_AT, command, completion, last_header, signed_token
 from tests.support.fake_log import FakeLog
 from tests.support.fakes_progress import FakeProgressStore
 from tests.support.issuer import DAY, MINUTE, NOW, Signer
@@ -129,8 +130,10 @@ async def test_a_double_click_is_answered_with_the_same_fact_and_published_again
     await process.run()
 
     assert [data for _, data in gateway.hears()] == [MARKED, {**MARKED, "alreadyCompleted": True}]
-    assert len({(e.key, e.value) for e in log.read(LESSON_COMPLETED)}) == 1
-    assert len(log.read(LESSON_COMPLETED)) == 2
+    events = log.read(LESSON_COMPLETED)
+    assert len(events) == 2
+    assert len({(e.key, e.value, last_header(e, "ce_id")) for e in events}) == 1
+    assert {last_header(e, "ce_time") for e in events} == {rfc3339(NOW)}
     assert metrics.counted() == {"recorded": 1, "already_recorded": 1}
 
 

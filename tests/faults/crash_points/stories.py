@@ -87,6 +87,8 @@ async def operators_recalculate_make_again_and_withdraw(world: LivingWorld) -> N
     world.generate(f"bob@{COURSE}")
     world.generate(f"ada@{COURSE}", partition=1)
     world.revoke(f"ada@{OTHER_COURSE}")
+    [completed, *_] = [e for e in world.log.read(COURSE_COMPLETED) if e.key == f"ada@{OTHER_COURSE}".encode()]
+    world.log.add(replace(completed, partition=1))
     world.generate(f"ada@{OTHER_COURSE}")
     world.generate("nobody")
     world.recalculate(f"ada@{COURSE}")

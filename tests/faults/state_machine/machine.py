@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -88,20 +88,32 @@ class Services(RuleBasedStateMachine):
     # What arrives.
 
     @rule(
-        user=st.sampled_from(LEARNERS), lesson=st.sampled_from(LESSONS), partition=partitions, copies=st.integers(1, 3)
+        user=st.sampled_from(LEARNERS),
+        lesson=st.sampled_from(LESSONS),
+        partition=partitions,
+        copies=st.integers(1, 3),
+        reply_to=st.sampled_from(["progress.replies.web", "progress.replies.nobody"]),
     )
-    def a_lesson_is_completed(self, user: str, lesson: str, partition: int, copies: int) -> None:
-        lessons = self.world.platform.catalogs[COURSE][-1]
-        if lesson in lessons:
-            self.do(lambda: [self.world.complete(user, lesson, partition=partition) for _ in range(copies)])
+    def a_lesson_is_completed(self, user: str, lesson: str, partition: int, copies: int, reply_to: str) -> None:
+        def completed() -> None:
+            for _ in range(copies):
+                self.world.complete(user, lesson, partition=partition, reply_to=reply_to)
+
+        if lesson in self.world.platform.catalogs[COURSE][-1]:
+            self.do(completed)
 
     @rule(partition=partitions)
     def another_course_is_completed(self, partition: int) -> None:
         self.do(lambda: self.world.complete("ada", "lesson-9", partition=partition))
 
-    @rule(lesson=st.sampled_from(["preview-1", "orphan-1", "nowhere"]), partition=partitions)
-    def a_command_is_to_be_rejected(self, lesson: str, partition: int) -> None:
-        self.do(lambda: self.world.command(REJECTION, lesson, partition=partition))
+    @rule(
+        of=st.sampled_from(
+            [("preview-1", "ada"), ("orphan-1", "ada"), ("nowhere", "ada"), ("lesson-1", "stranger")],
+        ),
+        partition=partitions,
+    )
+    def a_command_is_to_be_rejected(self, of: tuple[str, str], partition: int) -> None:
+        self.do(lambda: self.world.command(REJECTION, *of, partition=partition))
 
     @rule(value=st.sampled_from([None, b"", b"{", b"\xff", b'{"lessonId":7}']), partition=partitions)
     def a_command_cannot_be_read(self, value: bytes | None, partition: int) -> None:
@@ -207,7 +219,7 @@ class Services(RuleBasedStateMachine):
         else:
             self.world.outside.refuse = trouble
 
-    @rule(service=services, error=st.sampled_from([KafkaError(), KafkaTimeoutError()]))
+    @rule(service=services, error=errors | st.just(CommitFailedError()))
     def a_commit_fails(self, service: str, error: Exception) -> None:
         self.world.outside.commit_failures[service].append(error)
 
