@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from services.certificates.app import Auditor as CertificateAuditor
     from services.recalculator.app import Auditor
+    from shared.mongo.batches import Sift
     from shared.mongo.client import Database
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class Target:
             client.close()
 
     @asynccontextmanager
-    async def auditor(self) -> AsyncIterator[Auditor]:
+    async def auditor(self, sift: Sift | None = None) -> AsyncIterator[Auditor]:
         """Compares every enrollment with its facts.
 
         Raises:
@@ -114,12 +115,12 @@ class Target:
         from services.recalculator.app import build_auditor
 
         async with AsyncExitStack() as resources:
-            auditor = await _or_say(resources.enter_async_context(build_auditor(self.settings)), _NO_DATABASE)
+            auditor = await _or_say(resources.enter_async_context(build_auditor(self.settings, sift)), _NO_DATABASE)
             with database_named():
                 yield auditor
 
     @asynccontextmanager
-    async def certificate_auditor(self) -> AsyncIterator[CertificateAuditor]:
+    async def certificate_auditor(self, sift: Sift | None = None) -> AsyncIterator[CertificateAuditor]:
         """Looks for completed enrollments that have not all they ought to have.
 
         Raises:
@@ -128,7 +129,9 @@ class Target:
         from services.certificates.app import build_auditor
 
         pace = self.settings.recalculator
-        building = build_auditor(self.settings.mongo, page=pace.audit_page, settle_seconds=pace.audit_settle_seconds)
+        building = build_auditor(
+            self.settings.mongo, page=pace.audit_page, settle_seconds=pace.audit_settle_seconds, sift=sift
+        )
         async with AsyncExitStack() as resources:
             auditor = await _or_say(resources.enter_async_context(building), _NO_DATABASE)
             with database_named():

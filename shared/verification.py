@@ -28,6 +28,8 @@ class Defect(StrEnum):
     MISSING_NOTIFICATION = "missing_notification"
     DOUBLED_NOTIFICATION = "doubled_notification"
     NOTIFICATION_WITHOUT_COMPLETION = "notification_without_completion"
+    #: It was passed over, so what follows from it may be missed besides.
+    UNREADABLE_DOCUMENT = "unreadable_document"
     #: Only where everything ought to be finished (`--settled`).
     UNSETTLED = "unsettled"
 

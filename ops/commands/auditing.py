@@ -48,19 +48,27 @@ def audit(
     target = current(token=token)
     if repair:
         target.operator_token()  # said now, not after a long audit
-    findings = run(_findings(target, try_all=failed), interrupted="nothing was changed")
+    unreadable = set[tuple[str, str]]()
+    findings = run(_findings(target, unreadable, try_all=failed), interrupted="nothing was changed")
+    for collection, identity in sorted(unreadable)[:_SHOWN]:
+        say(console())(f"passed over, since it cannot be read: {collection} {identity}")
     if as_json:
         print_json([finding.row() for finding in findings])
-    if not findings:
+    if not findings and not unreadable:
         console().print("No differences: percentages, certificates and notifications follow from the facts.")
-    elif not as_json:
+    elif findings and not as_json:
         console().print(_table(findings))
     if not repair:
         write_report(report, {"differences": [finding.row() for finding in findings], "repaired": False})
         if findings:
             raise OperatorError(f"{_differences(findings)}; `lesson-progress audit --repair` sends what heals them")
-        return
-    _repair(target, findings, plan(findings), patience=patience if wait else None, failed=failed, report=report)
+    else:
+        _repair(target, findings, plan(findings), patience=patience if wait else None, failed=failed, report=report)
+    if unreadable:
+        raise OperatorError(
+            f"{len(unreadable)} document{'' if len(unreadable) == 1 else 's'} could not be read: mend them by hand, "
+            "and audit again; `lesson-progress verify` names them all"
+        )
 
 
 def _repair(
@@ -115,14 +123,14 @@ def _repair(
         tell("They are carried out in the background; audit again in a moment.")
 
 
-async def _findings(target: "Target", *, try_all: bool) -> "list[Finding]":
+async def _findings(target: "Target", unreadable: set[tuple[str, str]], *, try_all: bool) -> "list[Finding]":
     from rich.progress import Progress
 
     from ops.repair.auditing import auditing
 
     with Progress(console=console(), transient=True) as progress:
         tasks = {part: progress.add_task(f"auditing {part}", total=None) for part in ("percentages", "certificates")}
-        async with auditing(target, try_all=try_all) as system:
+        async with auditing(target, try_all=try_all, on_unreadable=lambda *place: unreadable.add(place)) as system:
             found = system.findings(lambda part, n, of: progress.update(tasks[part], completed=n, total=of))
             return [finding async for finding in found]
 

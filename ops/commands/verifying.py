@@ -64,6 +64,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
 
     from rich.progress import Progress
 
+    from ops.unreadable import Sieve
     from ops.verify.index import Index
     from ops.verify.judges import judges_of
     from ops.verify.reading import kafka_log
@@ -84,7 +85,8 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
 
         index = Index(Path(folder))
         try:
-            async with kafka_log(target) as log, judges_of(target.settings) as judges:
+            sieve = Sieve(index.add_unreadable)
+            async with kafka_log(target) as log, judges_of(target.settings, sieve) as judges:
                 await Verification(judges, log, index, findings, system_clock, on_progress).run()
         finally:
             index.close()

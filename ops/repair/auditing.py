@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ops.repair.findings import Finding, of_certificate, of_progress
 from ops.target import Target
+from ops.unreadable import OnUnreadable, Sieve
 from services.certificates.app import Auditor as CertificateAuditor
 from services.recalculator.app import Auditor as ProgressAuditor
 
@@ -45,11 +46,14 @@ class Audit:
 
 
 @asynccontextmanager
-async def auditing(target: Target, *, try_all: bool = False) -> AsyncIterator[Audit]:
-    """An audit of this system.
+async def auditing(
+    target: Target, *, try_all: bool = False, on_unreadable: OnUnreadable = lambda *_: None
+) -> AsyncIterator[Audit]:
+    """An audit of this system; documents that cannot be read are passed over, and `on_unreadable` hears of them.
 
     Raises:
         OperatorError: the database does not answer, or fails in the block.
     """
-    async with target.auditor() as progress, target.certificate_auditor() as certificates:
+    sieve = Sieve(on_unreadable)
+    async with target.auditor(sieve) as progress, target.certificate_auditor(sieve) as certificates:
         yield Audit(progress, certificates, try_all)

@@ -20,6 +20,7 @@ create table letters (
     primary key (topic, partition, offset, replays)
 ) without rowid;
 create table pending (key text primary key) without rowid;
+create table unreadable (collection text, id text, primary key (collection, id)) without rowid;
 create table flaws (kind text, subject text, enrollment text);
 create table suspects (
     place text primary key, topic text, marked blob, rejected blob, without text, progress text, evidence int
@@ -147,6 +148,14 @@ class Index:
     def pending(self, keys: Collection[str]) -> set[str]:
         """Those of these that a record on its way names."""
         return {key for (key,) in self._db.execute(f"select key from pending where key in ({_marks(keys)})", [*keys])}  # noqa: S608 - question marks alone
+
+    def add_unreadable(self, collection: str, identity: str) -> None:
+        """Note a document that cannot be read, once."""
+        self._db.execute("insert or ignore into unreadable values (?, ?)", (collection, identity))
+
+    def unreadable(self) -> Iterator[tuple[str, str]]:
+        """Every document that cannot be read: its collection and its id."""
+        yield from self._db.execute("select collection, id from unreadable order by collection, id")
 
     def add_flaws(self, flaws: Iterable[tuple[str, str, str]]) -> None:
         """Note what is to be looked at again: kind, subject, enrollment."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from services.certificates.app import Judge as CertificatesJudge
     from services.progress.app import Judge as ProgressJudge
     from services.recalculator.app import Judge as RecalculatorJudge
+    from shared.mongo.batches import Sift
     from shared.settings import ServiceSettings
 
 _NO_DATABASE = "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)"
@@ -46,8 +47,8 @@ class Judges:
 
 
 @asynccontextmanager
-async def judges_of(settings: "ServiceSettings") -> AsyncIterator[Judges]:
-    """Judges on the configured database, with each service's own keys.
+async def judges_of(settings: "ServiceSettings", sift: "Sift") -> AsyncIterator[Judges]:
+    """Judges on the configured database, with each service's own keys, who see of its documents what `sift` lets pass.
 
     Raises:
         Fatal: a setting cannot be used.
@@ -61,9 +62,9 @@ async def judges_of(settings: "ServiceSettings") -> AsyncIterator[Judges]:
     async with AsyncExitStack() as opened:
         try:
             judges = Judges(
-                await opened.enter_async_context(progress(settings)),
-                await opened.enter_async_context(recalculator(settings)),
-                await opened.enter_async_context(certificates(settings)),
+                await opened.enter_async_context(progress(settings, sift)),
+                await opened.enter_async_context(recalculator(settings, sift)),
+                await opened.enter_async_context(certificates(settings, sift)),
             )
         except DatabaseAway as failure:
             raise OperatorError(_NO_DATABASE) from failure

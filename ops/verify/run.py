@@ -72,6 +72,8 @@ class Verification:
         await recheck(self.judges, self.index, self.findings)
         self._letters_without_records(extents)
         self._committed_beyond(extents)
+        for collection, identity in self.index.unreadable():
+            self.findings.defect(Defect.UNREADABLE_DOCUMENT, f"{collection} {identity}")
 
     async def _keep_letters(self, records: Sequence[Record]) -> None:
         letters.keep(records, self.index, self.findings)

@@ -34,6 +34,7 @@ from shared.contracts.certificates import CertificateIssued, CertificateRevoked,
 from shared.identity import TokenVerifier
 from shared.kafka.assembly import KafkaSide
 from shared.kafka.judging import Fact, RecordJudge
+from shared.mongo.batches import Sift
 from shared.mongo.client import connect, database, ping
 from shared.resources import Resources
 from shared.service import Service
@@ -204,8 +205,8 @@ class Judge:
 
 
 @asynccontextmanager
-async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
-    """A judge on the configured database, with the keys that certificates has seen.
+async def build_judge(settings: ServiceSettings, sift: Sift | None = None) -> AsyncIterator[Judge]:
+    """A judge on the configured database, with the keys that certificates has seen; `sift` chooses what it reads there.
 
     Raises:
         Fatal: a setting cannot be used.
@@ -213,7 +214,8 @@ async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
     """
     resources = Resources("certificates", settings, system_clock, read_only=True)
     async with resources.database(), resources.keys():
-        yield Judge(MongoStore(resources.db, settings.mongo), resources.verifier, Links(settings.public_url))
+        store = MongoStore(resources.db, settings.mongo, sift)
+        yield Judge(store, resources.verifier, Links(settings.public_url))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +247,10 @@ class Auditor:
 
 
 @asynccontextmanager
-async def build_auditor(mongo: MongoSettings, *, page: int, settle_seconds: float) -> AsyncIterator[Auditor]:
-    """An auditor on this database, which it only reads.
+async def build_auditor(
+    mongo: MongoSettings, *, page: int, settle_seconds: float, sift: Sift | None = None
+) -> AsyncIterator[Auditor]:
+    """An auditor on this database, which it only reads; `sift` chooses what it reads there.
 
     Raises:
         Fatal: a setting cannot be used.
@@ -256,6 +260,6 @@ async def build_auditor(mongo: MongoSettings, *, page: int, settle_seconds: floa
     try:
         db = database(client, mongo)
         await ping(db)
-        yield Auditor(MongoAuditStore(db, mongo), page, settle_seconds)
+        yield Auditor(MongoAuditStore(db, mongo, sift), page, settle_seconds)
     finally:
         client.close()

@@ -7,7 +7,7 @@ from pymongo import ASCENDING
 
 from services.certificates.domain import Certificate, Enrollment, Particulars
 from services.certificates.storage import MongoStore
-from shared.mongo.batches import Batches, Document
+from shared.mongo.batches import Batches, Document, Sift
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
 
@@ -19,10 +19,10 @@ _PLACE = ("userId", "courseId", "completedAt")
 class MongoAuditStore:
     """What the audit reads of `enrollments` and of all that certificates owns."""
 
-    def __init__(self, db: Database, settings: MongoSettings) -> None:
+    def __init__(self, db: Database, settings: MongoSettings, sift: Sift | None = None) -> None:
         self._db = db
-        self._batches = Batches(db, settings)
-        self._store = MongoStore(db, settings)
+        self._batches = Batches(db, settings, sift)
+        self._store = MongoStore(db, settings, sift)
 
     async def completed_after(self, enrollment_id: str | None, limit: int) -> Sequence[Enrollment]:
         """The next completed enrollments in the order of their ids; fewer than `limit` are the last."""
@@ -35,7 +35,7 @@ class MongoAuditStore:
             with translated():
                 cursor = self._db["enrollments"].find(query, dict.fromkeys(_PLACE, 1), batch_size=missing)
                 found = await cursor.sort("_id", ASCENDING).limit(missing).to_list(None)
-            page.extend(_readable(found))
+            page.extend(_readable(self._batches.sifted("enrollments", _PLACE, found)))
             if len(found) < missing:
                 break
             enrollment_id = found[-1]["_id"]

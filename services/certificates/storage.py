@@ -14,7 +14,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateMany
 from services.certificates.domain import Certificate, Enrollment, Notification, Particulars, PdfFile
 from services.certificates.ports import Change, Claim, Uncertified
 from shared.errors import Transient
-from shared.mongo.batches import Batches, Document
+from shared.mongo.batches import Batches, Document, Sift
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
 
@@ -61,9 +61,9 @@ _NOTIFICATION = {
 class MongoStore:
     """`certificates`, their files (GridFS bucket `fs`) and `notifications` are written here alone."""
 
-    def __init__(self, db: Database, settings: MongoSettings) -> None:
+    def __init__(self, db: Database, settings: MongoSettings, sift: Sift | None = None) -> None:
         self._db = db
-        self._batches = Batches(db, settings)
+        self._batches = Batches(db, settings, sift)
         self._certificates = db[_CERTIFICATES]
         self._notifications = db[_NOTIFICATIONS]
 

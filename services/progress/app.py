@@ -18,6 +18,7 @@ from shared.contracts.progress import LessonCompleted
 from shared.identity import TokenVerifier
 from shared.kafka.assembly import KafkaSide
 from shared.kafka.judging import Fact, RecordJudge
+from shared.mongo.batches import Sift
 from shared.resources import Resources
 from shared.service import Service
 from shared.settings import ServiceSettings
@@ -101,8 +102,8 @@ class Judge:
 
 
 @asynccontextmanager
-async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
-    """A judge on the configured database, with the keys that progress has seen.
+async def build_judge(settings: ServiceSettings, sift: Sift | None = None) -> AsyncIterator[Judge]:
+    """A judge on the configured database, with the keys that progress has seen; `sift` chooses what it reads there.
 
     Raises:
         Fatal: a setting cannot be used.
@@ -110,4 +111,4 @@ async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
     """
     resources = Resources("progress", settings, system_clock, read_only=True)
     async with resources.database(), resources.keys():
-        yield Judge(MongoProgressStore(resources.db, settings.mongo), resources.verifier)
+        yield Judge(MongoProgressStore(resources.db, settings.mongo, sift), resources.verifier)

@@ -18,7 +18,7 @@ from services.progress.domain import (
 )
 from services.progress.ports import ForeignRecord, LearnerInCourse
 from shared.errors import Transient
-from shared.mongo.batches import Batches
+from shared.mongo.batches import Batches, Sift
 from shared.mongo.client import Database, translated
 from shared.mongo.gathering import Gathered
 from shared.settings import MongoSettings
@@ -31,8 +31,8 @@ _LESSONS_NAMED = 1_000
 class MongoProgressStore:
     """`lessonProgress` is written here alone; catalog and enrollments are read."""
 
-    def __init__(self, db: Database, settings: MongoSettings) -> None:
-        self._batches = Batches(db, settings)
+    def __init__(self, db: Database, settings: MongoSettings, sift: Sift | None = None) -> None:
+        self._batches = Batches(db, settings, sift)
         self._records = db[_RECORDS]
         self._progress = Gathered(self._read_progress)
 

@@ -24,6 +24,7 @@ from shared.contracts.recalculator import CourseCompleted, EnrollmentProgressed
 from shared.identity import TokenVerifier
 from shared.kafka.assembly import KafkaSide
 from shared.kafka.judging import Fact, RecordJudge
+from shared.mongo.batches import Sift
 from shared.mongo.client import connect, database, ping
 from shared.resources import Resources
 from shared.service import Service
@@ -171,8 +172,8 @@ class AuditSettings(Protocol):
 
 
 @asynccontextmanager
-async def build_auditor(settings: AuditSettings) -> AsyncIterator[Auditor]:
-    """An auditor on the configured database, which it only reads.
+async def build_auditor(settings: AuditSettings, sift: Sift | None = None) -> AsyncIterator[Auditor]:
+    """An auditor on the configured database, which it only reads; `sift` chooses what it reads there.
 
     Raises:
         Fatal: a setting cannot be used.
@@ -182,7 +183,7 @@ async def build_auditor(settings: AuditSettings) -> AsyncIterator[Auditor]:
     try:
         db = database(client, settings.mongo)
         await ping(db)
-        yield Auditor(MongoRecalculatorStore(db, settings.mongo), settings.recalculator)
+        yield Auditor(MongoRecalculatorStore(db, settings.mongo, sift), settings.recalculator)
     finally:
         client.close()
 
@@ -264,8 +265,8 @@ def _has_been(event: EnrollmentProgressed | CourseCompleted, enrollment: Enrollm
 
 
 @asynccontextmanager
-async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
-    """A judge on the configured database, with the keys that the recalculator has seen.
+async def build_judge(settings: ServiceSettings, sift: Sift | None = None) -> AsyncIterator[Judge]:
+    """A judge on the configured database, with the keys that the recalculator has seen; `sift` as above.
 
     Raises:
         Fatal: a setting cannot be used.
@@ -273,4 +274,4 @@ async def build_judge(settings: ServiceSettings) -> AsyncIterator[Judge]:
     """
     resources = Resources("recalculator", settings, system_clock, read_only=True)
     async with resources.database(), resources.keys():
-        yield Judge(MongoRecalculatorStore(resources.db, settings.mongo), resources.verifier)
+        yield Judge(MongoRecalculatorStore(resources.db, settings.mongo, sift), resources.verifier)

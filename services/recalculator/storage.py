@@ -17,7 +17,7 @@ from services.recalculator.domain import (
     Recalculated,
     Sweep,
 )
-from shared.mongo.batches import Batches, Document
+from shared.mongo.batches import Batches, Document, Sift
 from shared.mongo.client import Database, translated
 from shared.settings import MongoSettings
 
@@ -59,8 +59,8 @@ _RATIOS_MS = 10_000
 class MongoRecalculatorStore:
     """Progress in `enrollments`, `courseSweeps` and `driftAudits` are written here alone; all else is read."""
 
-    def __init__(self, db: Database, settings: MongoSettings) -> None:
-        self._batches = Batches(db, settings)
+    def __init__(self, db: Database, settings: MongoSettings, sift: Sift | None = None) -> None:
+        self._batches = Batches(db, settings, sift)
         self._enrollments = db[_ENROLLMENTS]
         self._sweeps = db[_SWEEPS]
         self._audits = db[_AUDITS]
@@ -94,7 +94,7 @@ class MongoRecalculatorStore:
             with translated():
                 cursor = self._enrollments.find(query, dict.fromkeys(_STATE, 1), batch_size=missing)
                 found = await cursor.sort("_id", ASCENDING).limit(missing).to_list(None)
-            page.extend(_enrollment(d) for d in _readable(found))
+            page.extend(_enrollment(d) for d in _readable(self._batches.sifted(_ENROLLMENTS, _STATE, found)))
             if len(found) < missing:
                 break
             enrollment_id = found[-1]["_id"]
@@ -192,7 +192,12 @@ class MongoRecalculatorStore:
     async def latest_change(self) -> int:
         """When any course was changed last (epoch ms); 0 before the first change."""
         with translated():
-            latest = await self._sweeps.find({}, {"requestedAt": 1}).sort("requestedAt", DESCENDING).limit(1).to_list(1)
+            latest = (
+                await self._sweeps.find({"requestedAt": {"$gte": 0}}, {"requestedAt": 1})
+                .sort("requestedAt", DESCENDING)
+                .limit(1)
+                .to_list(1)
+            )
         return int(latest[0]["requestedAt"]) if latest else 0
 
 

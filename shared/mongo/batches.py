@@ -1,7 +1,7 @@
 """Batches of reads, inserts and conditional updates, in as few round trips as the server takes well."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,6 +12,8 @@ from shared.mongo.client import DUPLICATE_KEY, Database, translated
 from shared.settings import MongoSettings
 
 Document = dict[str, Any]
+#: Of a collection's documents, read with these fields (all when empty), those that are as they ought to be.
+Sift = Callable[[str, Sequence[str], list[Document]], list[Document]]
 
 
 class Batches:
@@ -19,10 +21,14 @@ class Batches:
 
     How many keys a query holds, and whether a bulk of updates is one transaction, are matters of the server: see the
     settings `MONGO__KEYS_PER_QUERY` and `MONGO__BULK_IN_TRANSACTION`.
+
+    A service reads whatever is there, and a document that it cannot understand fails the record that asks for it. Who
+    looks at every document gives a `sift`, and sees none of those.
     """
 
-    def __init__(self, db: Database, settings: MongoSettings) -> None:
+    def __init__(self, db: Database, settings: MongoSettings, sift: Sift | None = None) -> None:
         self._db = db
+        self._sift = sift
         self._keys = settings.keys_per_query
         self._in_transaction = settings.bulk_in_transaction
 
@@ -42,7 +48,11 @@ class Batches:
         chunks = list(_chunks([v for v in values if v is not None], self._keys))
         with translated():
             found = await asyncio.gather(*(self._find(collection, field, chunk, fields, where) for chunk in chunks))
-        return [document for documents in found for document in documents]
+        return self.sifted(collection, fields, [document for documents in found for document in documents])
+
+    def sifted(self, collection: str, fields: Sequence[str], documents: list[Document]) -> list[Document]:
+        """Those of these documents that whoever reads here wants to see."""
+        return documents if self._sift is None else self._sift(collection, fields, documents)
 
     async def _find(
         self, collection: str, field: str, chunk: Sequence[str], fields: Sequence[str], where: Mapping[str, Any] | None
@@ -60,11 +70,17 @@ class Batches:
         Raises:
             Transient: the database does not answer.
         """
-        query = {} if after is None else {"_id": {"$gt": after}}
-        with translated():
-            cursor = self._db[collection].find(query, dict.fromkeys(fields, 1) or None, batch_size=limit)
-            documents: list[Document] = await cursor.sort("_id", ASCENDING).limit(limit).to_list(None)
-        return documents
+        page: list[Document] = []
+        while len(page) < limit:
+            query, missing = {} if after is None else {"_id": {"$gt": after}}, limit - len(page)
+            with translated():
+                cursor = self._db[collection].find(query, dict.fromkeys(fields, 1) or None, batch_size=missing)
+                found: list[Document] = await cursor.sort("_id", ASCENDING).limit(missing).to_list(None)
+            page += self.sifted(collection, fields, found)
+            if len(found) < missing:
+                break
+            after = found[-1]["_id"]
+        return page
 
     async def insert(self, collection: str, documents: Sequence[Document]) -> list[Document]:
         """Insert documents, each alone; answers those that were refused because theirs is there already.

@@ -203,6 +203,11 @@ def _told_for_nothing(run: Run) -> str:
     return key
 
 
+def _torn(run: Run) -> str:
+    run.torn.append(("notifications", {"_id": "torn", "userId": BEN, "kind": "course_completed"}))
+    return "notifications torn"
+
+
 def _unsettled(run: Run) -> str:
     return _place(run.send(asked(CAROL, LESSONS[0]))[0])
 
@@ -235,5 +240,6 @@ PLANTED = (
     Planted(_D.DOUBLED_NOTIFICATION, _told_twice),
     Planted(_D.NOTIFICATION_WITHOUT_COMPLETION, _told_for_nothing),
     Planted(_D.MISSING_NOTIFICATION, _untold, {_D.EVENT_WITHOUT_FACT}),
+    Planted(_D.UNREADABLE_DOCUMENT, _torn),
     Planted(_D.UNSETTLED, _unsettled),
 )

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
+from ops.unreadable import Sieve
 from ops.verify.findings import Findings
 from ops.verify.index import Index
 from ops.verify.judges import Judges
@@ -75,6 +76,8 @@ class Run:
         self.clock = FakeClock()
         self.log = FakeLog(self.clock, partitions=2)
         self.topics = FakeTopics(self.log)
+        #: Documents that every store meets and none can read: collection, document.
+        self.torn: list[tuple[str, dict[str, Any]]] = []
         self.progress = catalog({COURSE: list(LESSONS)}, learners=(ADA, ALAN, BEN, CAROL))
         self.recalculator = FakeRecalculatorStore()
         self.certificates = FakeCertificateStore()
@@ -129,6 +132,9 @@ class Run:
         with TemporaryDirectory() as folder:
             index = Index(Path(folder))
             try:
+                sieve = Sieve(index.add_unreadable)
+                for collection, document in self.torn * 2:  # what is read twice is one
+                    sieve(collection, (), [document])
                 await Verification(judges, self.topics, index, findings, self.clock).run()
             finally:
                 index.close()

@@ -61,6 +61,10 @@ async def test_it_is_silent_on_a_healthy_run_and_names_every_kind_of_planted_def
         assert any(subject in named for of_kind, named in found if of_kind == kind), (kind, subject, planted.out)
     assert planted.err.splitlines()[-1].startswith("lesson-progress: ")
 
+    audited = await lesson_progress(system, "audit")
+
+    assert (audited.code, "passed over, since it cannot be read: lessonProgress torn" in audited.err) == (1, True)
+
 
 def _subjects(learners: dict[str, Learner]) -> dict[Defect, str]:
     """Whose each defect is, where an enrollment has it."""
@@ -77,6 +81,7 @@ def _subjects(learners: dict[str, Learner]) -> dict[Defect, str]:
         Defect.DOUBLED_NOTIFICATION: "told-twice",
         Defect.NOTIFICATION_WITHOUT_COMPLETION: "told-for-nothing",
         Defect.LOST_EVENT: progress_id(learners["none"].user_id, learners["none"].course.lessons[0]),
+        Defect.UNREADABLE_DOCUMENT: "lessonProgress torn",
         Defect.RECORD_WITHOUT_COMMAND: progress_id(learners["none"].user_id, f"{learners['none'].course.id}-p0"),
     }
 
@@ -120,6 +125,7 @@ async def _plant_in_database(system: System, learners: dict[str, Learner]) -> No
     await db["notifications"].insert_one({**told, "_id": "told-twice"})
     await db["notifications"].insert_one({**told, "_id": "told-for-nothing", "userId": half.user_id})
     await _record(system, learners["none"], f"{half.course.id}-p0", at=1_700_000_000_000)
+    await db["lessonProgress"].insert_one({"_id": "torn", "userId": half.user_id, "lessonId": half.course.lessons[1]})
 
 
 async def _record(system: System, learner: Learner, lesson_id: str, *, at: int) -> None:

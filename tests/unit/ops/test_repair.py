@@ -17,6 +17,7 @@ from ops.repair.carrying_out import left
 from ops.repair.findings import Finding, Remedy, of_certificate, of_progress
 from ops.repair.plan import Step, plan
 from ops.target import Target
+from ops.unreadable import OnUnreadable
 from services.certificates.app import Lack, Lacking
 from services.recalculator.app import Difference
 from services.recalculator.domain import Progress
@@ -67,6 +68,7 @@ class Audit:
     found: list[Finding]
     looks: list[list[Finding]] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
 
     async def findings(self, _: object) -> AsyncIterator[Finding]:
         for finding in self.found:
@@ -83,8 +85,12 @@ def audit(monkeypatch: pytest.MonkeyPatch) -> Audit:
     made = Audit([STALE])
 
     @asynccontextmanager
-    async def auditing_(_: Target, *, try_all: bool) -> AsyncIterator[Audit]:
+    async def auditing_(
+        _: Target, *, try_all: bool, on_unreadable: OnUnreadable = lambda *_: None
+    ) -> AsyncIterator[Audit]:
         assert not try_all
+        for collection, identity in made.unreadable:
+            on_unreadable(collection, identity)
         yield made
 
     monkeypatch.setattr(auditing, "auditing", auditing_)
@@ -99,6 +105,18 @@ def producer(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LESSON_PROGRESS_AUTH__JWKS", str(identity.key_set))
     monkeypatch.setattr(assembly, "make_producer", lambda *_, **__: made)
     return made
+
+
+@pytest.mark.usefixtures("producer")
+def test_an_audit_that_passed_over_a_document_names_it_and_is_not_passed(command: Command, audit: Audit) -> None:
+    audit.found, audit.unreadable = [], [("lessonProgress", "torn")] * 2
+
+    ended = command("audit")
+
+    assert ended.code == 1
+    assert "passed over, since it cannot be read: lessonProgress torn" in ended.err
+    assert "1 document could not be read: mend them by hand, and audit again" in ended.err
+    assert "No differences" not in ended.err
 
 
 @pytest.mark.usefixtures("audit")
