@@ -50,7 +50,8 @@ def lines_of(shown: dict[str, object]) -> Iterator[str]:
             case "value", str():
                 yield f"value: {said}{' …' if shown['valueCut'] else ''}"
             case "recordTime" | "diedAt", int():
-                yield f"{name}: {said} ({moment_of(said)} UTC)"
+                moment = moment_of(said)
+                yield f"{name}: {said}" + (f" ({moment} UTC)" if moment != str(said) else "")
             case "valueCut", _:
                 pass
             case _:
@@ -66,8 +67,11 @@ def print_plan(made: Plan, out: Console, *, verb: str) -> None:
 
 
 def moment_of(epoch_millis: int) -> str:
-    """A moment in UTC, to the second."""
-    return f"{datetime.fromtimestamp(epoch_millis / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    """A moment in UTC, to the second; the number itself where it is none: anybody may have written it."""
+    try:
+        return f"{datetime.fromtimestamp(epoch_millis / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return str(epoch_millis)
 
 
 def _letters(count: int) -> str:

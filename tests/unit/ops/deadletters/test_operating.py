@@ -14,7 +14,7 @@ from ops.deadletters.letter import State
 from ops.deadletters.planning import Left
 from ops.deadletters.selection import Selection
 from ops.deadletters.sending import Pace, Sent, send_again
-from ops.deadletters.view import table
+from ops.deadletters.view import lines_of, table
 from ops.errors import OperatorError
 from ops.target import Target
 from shared.contracts.topics import DEAD_LETTER_BYTES
@@ -304,6 +304,23 @@ async def test_a_position_can_be_copied_from_a_narrow_screen(operator: Operator,
     screen.print(table((await operator.list()).letters))
 
     assert FIRST in screen.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def test_a_moment_that_no_calendar_has_is_shown_as_the_number_it_is(
+    operator: Operator, service: Process, log: FakeLog
+) -> None:
+    await bury(service)
+    [letter] = log.read(DEAD_LETTERS)
+    log.add(record(DEAD_LETTERS, headers=[*letter.headers, ("x-dead-letter-first-failed-at", b"9223372036854775807")]))
+    screen = Console(width=200, file=StringIO())
+
+    screen.print(table((await operator.list()).letters))
+
+    assert "9223372036854775807" in screen.file.getvalue()  # type: ignore[attr-defined]
+    assert list(lines_of({"diedAt": 2**63 - 1, "recordTime": 0})) == [
+        "diedAt: 9223372036854775807",
+        "recordTime: 0 (1970-01-01 00:00:00 UTC)",
+    ]
 
 
 async def test_sending_waits_for_its_rate(operator: Operator, service: Process, log: FakeLog) -> None:
