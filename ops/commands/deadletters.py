@@ -168,7 +168,7 @@ def _carry_out(
 
     sent = Sent()
     step = carried_out(current(), those, rule, deed, limit=limit, sent=sent, out=console())
-    made = run(step, interrupted=lambda: f"{sent.acknowledged:,} are done; the same command goes on with the others")
+    made = run(step, interrupted=lambda: sent.so_far)
     _told(made, sent, verb, done=deed is not None, as_json=as_json)
 
 

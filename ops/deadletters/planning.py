@@ -13,7 +13,7 @@ from shared.kafka.deadletter import Position
 
 
 class Left(StrEnum):
-    """Why a letter that was found is left alone."""
+    """Why a letter is left alone."""
 
     DROPPED = "its value was too large to be kept: its sender has to send it again, smaller"
     EXHAUSTED = f"it was replayed {MOST_REPLAYS} times: mend its cause and have it sent anew, or discard it"
@@ -70,9 +70,9 @@ def plan(letters: Iterable[Known], wanted: Selection, rule: Rule, limit: int | N
     """What would be done.
 
     Raises:
-        OperatorError: a letter that was named is not there, or is to be left alone.
+        OperatorError: a letter that was named is not there, or all that were named are to be left alone.
     """
-    made, found = Plan(), set[Position]()
+    made, found, alone = Plan(), set[Position](), list[str]()
     for known in letters:
         if not wanted.takes(known):
             continue
@@ -80,13 +80,15 @@ def plan(letters: Iterable[Known], wanted: Selection, rule: Rule, limit: int | N
             found |= {known.letter.position, known.letter.stands}
         why = rule(known, wanted.named)
         if why is not None:
-            if wanted.named:
-                raise OperatorError(f"nothing was done: {known.letter.position} is left alone, since {why}")
             made.left[why] += 1
+            if wanted.named:
+                alone.append(f"{known.letter.position} is left alone, since {why}")
         elif limit is None or made.taken.total() < limit:
             made.taken[known.letter.service, known.letter.error] += 1
     if missing := wanted.positions - found:
         raise OperatorError(absent(missing))
+    if alone and not made.taken:
+        raise OperatorError(f"nothing was done: {'; '.join(alone)}")
     return made
 
 

@@ -17,6 +17,8 @@ from shared.kafka.deadletter import (
     ORIGINAL_TOPIC,
     REASON,
     REPLAYS,
+    Position,
+    position_in,
 )
 from shared.kafka.records import Record
 
@@ -48,6 +50,27 @@ class Sent:
     acknowledged: int = 0
     #: Letters that the broker's retention took away before they could be sent.
     gone: int = 0
+    #: Of letters that were named, what is still to be done; None where they were found, or nothing has been begun.
+    waiting: list[Position] | None = None
+
+    def note(self, position: Position | None) -> None:
+        """Nothing more is to be done about this letter."""
+        if self.waiting and position in self.waiting:
+            self.waiting.remove(position)
+
+    @property
+    def so_far(self) -> str:
+        """How many are done, and how to go on with the others.
+
+        A letter that is named is replayed once more, whoever sent it before: so only the others are to be named.
+        """
+        if self.waiting is None or not self.acknowledged:
+            others = "the same command goes on with the others"
+        elif self.waiting:
+            others = f"to go on, name the others alone: {' '.join(map(str, self.waiting))}"
+        else:
+            others = "nothing is left to be done"
+        return f"{self.acknowledged:,} are done; {others}"
 
 
 async def send_again(
@@ -109,6 +132,7 @@ async def _replays(target: Target, letters: Iterable[Known], sent: Sent) -> Asyn
     async for known, record in records_of(target, letters):
         if record is None:
             sent.gone += 1
+            sent.note(known.letter.position)
         else:
             yield replay(known, record)
 
@@ -142,9 +166,11 @@ async def _send(producer: Producer, messages: Sequence[Outgoing], sent: Sent) ->
         await shipment.send(producer)
     finally:
         sent.acknowledged += shipment.failures.count(None)
+        for message, failure in zip(messages, shipment.failures, strict=True):
+            if failure is None:
+                sent.note(position_in(message.headers))
     for message, failure in zip(messages, shipment.failures, strict=True):
         if failure is not None:
             raise OperatorError(
-                f"the broker did not take a record for {message.topic} ({type(failure).__name__}); "
-                f"{sent.acknowledged} were sent: see that it is up, and run the command again, which sends the others"
+                f"the broker did not take a record for {message.topic} ({type(failure).__name__}): see that it is up"
             ) from failure

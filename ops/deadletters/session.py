@@ -2,7 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,13 +92,24 @@ async def carried_out(
     """Do something about the letters that are meant, or, without a deed, only say which they are.
 
     Raises:
-        OperatorError: the broker is away or did not take a record, or a letter that was named is to be left alone.
+        OperatorError: the broker is away or did not take a record, or every letter that was named is to be left alone.
     """
     async with survey(target, wanted.services, out) as index:
         made = plan(index.letters(), wanted, rule, limit)
         if deed is not None and (count := made.taken.total()):
-            with bar(out, "sending") as step:
-                # Asked for once more and taken one by one: what is to be done is never held in memory.
+            # Asked for once more and taken one by one: what is to be done is never held in memory, but for names.
+            if wanted.named:
+                sent.waiting = [known.letter.position for known in taken(index.letters(), wanted, rule, limit)]
+            with bar(out, "sending") as step, _said_how_far(sent):
                 letters = taken(index.letters(), wanted, rule, limit)
                 await deed(target, letters, sent, lambda done: step(done, count))
     return made
+
+
+@contextmanager
+def _said_how_far(sent: Sent) -> Iterator[None]:
+    """Whatever ends the sending, its sentence says how far it came."""
+    try:
+        yield
+    except OperatorError as failure:
+        raise OperatorError(f"{failure}; {sent.so_far}") from failure

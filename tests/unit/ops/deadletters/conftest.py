@@ -89,9 +89,11 @@ class Operator:
         [known] = (await self.list(discarded=True)).letters
         return known
 
-    async def replay(self, *positions: str, yes: bool = True, limit: int | None = None, **found_by: str) -> Plan:
+    async def replay(
+        self, *positions: str, yes: bool = True, limit: int | None = None, pace: Pace | None = None, **found_by: str
+    ) -> Plan:
         async def deed(*arguments: Any) -> None:
-            await send_again(*arguments, pace=Pace(AS_FAST_AS_IT_GOES))
+            await send_again(*arguments, pace=pace or Pace(AS_FAST_AS_IT_GOES))
 
         return await self._carry_out(left_by_replay, deed if yes else None, positions, limit, found_by)
 

@@ -76,6 +76,23 @@ def test_ctrl_c_says_how_many_are_done(command: Command, monkeypatch: pytest.Mon
     assert ended.err == "lesson-progress: interrupted; 1,234 are done; the same command goes on with the others\n"
 
 
+def test_ctrl_c_names_what_is_left_of_the_letters_that_were_named(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"progress.commands:0:{n}" for n in range(3)]
+
+    async def carried_out(*_: object, sent: Any, **__: object) -> None:
+        sent.acknowledged, sent.waiting = 1, names[1:]
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr("ops.deadletters.session.carried_out", carried_out)
+
+    ended = command("dead-letters", "replay", *names, "--yes")
+
+    assert ended.err.endswith(f"interrupted; 1 are done; to go on, name the others alone: {names[1]} {names[2]}\n")
+
+
 def test_a_value_is_written_to_a_new_file_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "value"
 

@@ -23,12 +23,14 @@ from shared.kafka.records import Record
 from tests.support.builders import command, envelope, record
 from tests.support.fake_log import FakeLog
 from tests.support.process import Process
-from tests.unit.ops.deadletters.conftest import Operator
+from tests.unit.ops.deadletters.conftest import AS_FAST_AS_IT_GOES, Operator
 
 DEAD_LETTERS = "progress.deadletters"
 REPLAYS = "progress.replays"
 FIRST = "progress.commands:0:0"
+SECOND = "progress.commands:0:1"
 MENDED = ("x-mended", b"yes")
+ONE_BY_ONE = Pace(1, lambda _: asyncio.sleep(0))
 
 
 async def bury(service: Process, *poison: Record) -> None:
@@ -134,6 +136,52 @@ async def test_what_was_sent_already_is_sent_again_only_when_it_is_named(
     assert [replays_in(r.headers) for r in log.read(REPLAYS)] == [1, 1, 2]
 
 
+async def test_of_several_that_are_named_those_to_be_left_alone_are_counted_and_the_others_sent(
+    operator: Operator, service: Process, log: FakeLog
+) -> None:
+    await bury(service, command(value=b"{"), command(value=b"["))
+    for _ in range(3):
+        await operator.replay(FIRST)
+        await service.run()
+
+    planned = await operator.replay(FIRST, SECOND)
+
+    assert (planned.taken.total(), planned.left) == (1, {Left.EXHAUSTED: 1})
+    assert [r.value for r in log.read(REPLAYS)] == [b"{"] * 3 + [b"["]
+
+
+async def test_what_is_left_of_a_replay_by_name_is_named_so_that_nothing_is_sent_twice(
+    operator: Operator, service: Process, log: FakeLog
+) -> None:
+    names = [f"progress.commands:0:{n}" for n in range(4)]
+    await bury(service, *(command(value=f"poison {n}".encode()) for n in range(4)))
+    operator.producer_made.refuse = lambda _, value: KafkaTimeoutError() if value == b"poison 1" else None
+
+    with pytest.raises(OperatorError) as refused:
+        await operator.replay(*names, limit=3, pace=ONE_BY_ONE)
+    operator.producer_made.refuse = lambda _, __: None
+    done, _, said = str(refused.value).partition("; to go on, name the others alone: ")
+    await operator.replay(*said.split())
+
+    assert done.endswith("see that it is up; 1 are done")
+    assert said.split() == names[1:3]
+    assert sorted(r.value or b"" for r in log.read(REPLAYS)) == [b"poison 0", b"poison 1", b"poison 2"]
+
+
+async def test_a_named_letter_that_retention_took_is_not_to_be_named_again(
+    operator: Operator, service: Process, log: FakeLog
+) -> None:
+    await bury(service, command(value=b"{"), command(value=b"["), command(value=b"("))
+    log.begins[TopicPartition(DEAD_LETTERS, 0)] = 1
+    letters = (await operator.list()).letters
+    log.begins[TopicPartition(DEAD_LETTERS, 0)] = 2
+    sent = Sent(waiting=[known.letter.position for known in letters])
+
+    await send_again(cast("Target", operator), letters, sent, lambda _: None, pace=Pace(AS_FAST_AS_IT_GOES))
+
+    assert sent.so_far == "1 are done; nothing is left to be done"
+
+
 async def test_a_letter_may_be_named_by_where_it_stands_itself(
     operator: Operator, service: Process, log: FakeLog
 ) -> None:
@@ -206,7 +254,10 @@ async def test_what_the_broker_did_not_take_ends_the_command_and_is_sent_by_the_
     await bury(service, *(command(value=f"poison {n}".encode()) for n in range(3)))
     operator.producer_made.refuse = lambda _, value: KafkaTimeoutError() if value == b"poison 1" else None
 
-    with pytest.raises(OperatorError, match=re.escape("did not take a record for progress.replays")):
+    with pytest.raises(
+        OperatorError,
+        match=r"did not take a record for progress\.replays .*; 0 are done; the same command goes on with the others$",
+    ):
         await operator.replay(service="progress")
     operator.producer_made.refuse = lambda _, __: None
     await operator.replay(service="progress")
@@ -281,6 +332,19 @@ class TestDiscarded:
 
         with pytest.raises(OperatorError, match="its replay is not handled yet"):
             await operator.discard(FIRST)
+
+    async def test_the_same_names_go_on_where_a_discard_was_interrupted(
+        self, operator: Operator, service: Process
+    ) -> None:
+        await bury(service, command(value=b"{"), command(value=b"["))
+        await operator.discard(FIRST)
+
+        planned = await operator.discard(FIRST, SECOND)
+
+        assert (planned.taken.total(), planned.left) == (1, {Left.DISCARDED: 1})
+        assert (await operator.list()).letters == []
+        with pytest.raises(OperatorError, match=f"^nothing was done: {FIRST} is left .*; {SECOND} is left alone"):
+            await operator.discard(FIRST, SECOND)
 
     async def test_no_sender_can_hide_a_letter(self, operator: Operator, service: Process) -> None:
         await bury(service, command(value=b"{", headers=[(DISCARDED_AT, b"1")]))
