@@ -1,8 +1,9 @@
-"""One command and its reply, as a gateway would have it."""
+"""Commands and their replies, as a gateway would have them."""
 
 import asyncio
 import secrets
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ops.errors import OperatorError
@@ -12,6 +13,8 @@ from shared.contracts.topics import PROGRESS_REPLIES
 from shared.contracts.values import Message
 
 SOURCE = "/gateways/lesson-progress"
+#: Commands that are in flight at once.
+_IN_FLIGHT = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,44 @@ async def ask(target: Target, topic: str, key: str, message: Message, token: str
                 f"no reply in {seconds:.0f} s; the command stays in the topic and will be handled: are the services up?"
             ) from None
     raise OperatorError("the replies ended")
+
+
+async def ask_all(
+    target: Target,
+    topic: str,
+    commands: Sequence[tuple[str, Message]],
+    *,
+    patience: float,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> dict[int, Answer]:
+    """Send an operator's commands, each with its key, and wait for their replies, by the commands' places.
+
+    What nobody has answered when no reply has come for `patience` seconds is left out. `on_progress` hears how many are
+    answered.
+
+    Raises:
+        OperatorError: the broker is away or failed; what it has will be handled.
+    """
+    token, asking = target.operator_token(), secrets.token_hex(8)
+    ids = {f"ask:{asking}:{n}".encode(): n for n in range(len(commands))}
+    answers: dict[int, Answer] = {}
+    async with target.reader(PROGRESS_REPLIES) as replies, target.producer() as producer:
+        started = time.perf_counter()
+        for start in range(0, len(commands), _IN_FLIGHT):
+            acknowledged = []
+            for n, (key, message) in enumerate(commands[start : start + _IN_FLIGHT], start):
+                command_id = f"ask:{asking}:{n}"
+                headers = command_headers(type(message), token, command_id=command_id, reply_to=PROGRESS_REPLIES)
+                acknowledged.append(await producer.send(topic, message.to_json(), key.encode(), headers=headers))
+            await asyncio.gather(*acknowledged)
+        heard = time.perf_counter()
+        while len(answers) < len(commands) and time.perf_counter() - heard < patience:
+            batches = await replies.getmany(timeout_ms=200)
+            now = time.perf_counter()
+            for record in (record for records in batches.values() for record in records):
+                found = dict(record.headers)
+                if (n := ids.get(found.get("correlation-id") or b"", -1)) >= 0:
+                    answers[n] = Answer(found["ce_type"].decode(), record.value or b"", (now - started) * 1000)
+                    heard = now
+            on_progress(len(answers))
+    return answers

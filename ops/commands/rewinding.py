@@ -1,5 +1,6 @@
 """`rewind` and `certificates restore`: what a database that was restored to an earlier moment lacks comes back."""
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +11,18 @@ from ops.commands.options import JsonOption, TokenOption, console, print_json, r
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ops.conversation import Answer
     from ops.rewinding import Rewind
     from ops.target import Target
     from shared.contracts.operators import CertificateRestore
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
+
+#: How long nothing need be heard of a certificate before nobody is taken to be at it (seconds).
+_PATIENCE_SECONDS = 60.0
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only say what would be done.")]
 
@@ -78,7 +83,8 @@ def restore(
 ) -> None:
     """Give certificates back that a restored database lacks, with the ids and dates that their learners have.
 
-    They are read from `certificate.issued`, which keeps them for seven days. One that is stored stays as it is.
+    They are read from `certificate.issued`, which keeps them for seven days. One that is stored stays as it is. Where
+    certificates is running, what it answers is waited for; the same command asks again.
     """
     from ops.rewinding import iso, moment
     from ops.target import current
@@ -87,15 +93,21 @@ def restore(
     if yes:
         target.operator_token()  # said now, not after a long reading
     lost = run(_lost(target, begin), interrupted="nothing was sent")
-    if yes and lost:
-        run(_send(target, lost), interrupted=SENT_STAYS)
+    answers = run(_ask(target, lost), interrupted=SENT_STAYS) if yes and lost else None
+    refused = _refused(lost, answers or {})
     if as_json:
-        print_json({"since": begin, "done": yes, "certificates": [one.model_dump(by_alias=True) for one in lost]})
+        found = [one.model_dump(by_alias=True) for one in lost]
+        answered = None if answers is None else len(answers)
+        print_json({"since": begin, "done": yes, "certificates": found, "answered": answered, "refused": refused})
     out, count = say(console()), "1 certificate" if len(lost) == 1 else f"{len(lost)} certificates"
     if not lost:
         out(f"Nothing: no certificate was issued since {iso(begin)}.")
+    elif answers is not None:
+        out(f"{count} asked for; there: {len(answers) - len(refused)}, refused: {len(refused)}.")
+        _fail_unless_answered(lost, answers, refused)
     elif yes:
-        out(f"{count} asked for; what is stored stays, what was lost comes back.")
+        out(f"{count} asked for. Certificates is not running: start it alone, and wait until its lag is 0.")
+        out("The same command says then what became of each.")
     else:
         out(f"{count} would be asked for, of which those that are stored stay as they are; repeat with --yes to do it.")
 
@@ -110,8 +122,54 @@ async def _lost(target: "Target", since: int) -> "list[CertificateRestore]":
         return await lost_certificates(target, since, lambda n: progress.update(task, completed=n))
 
 
-async def _send(target: "Target", lost: "list[CertificateRestore]") -> None:
+async def _ask(target: "Target", lost: "list[CertificateRestore]") -> "Mapping[int, Answer] | None":
+    """Ask for them; the answers by their places in the list, or None where nobody is there to answer."""
+    from rich.progress import Progress
+
+    from ops.conversation import ask_all
+    from ops.offsets import GroupOffsets
     from ops.repair.carrying_out import send
     from shared.contracts.topics import CERTIFICATE_COMMANDS
 
-    await send(target, [(CERTIFICATE_COMMANDS, one.enrollment_id, one) for one in lost])
+    async with GroupOffsets(target) as offsets:
+        running = await offsets.members("certificates")
+    if not running:
+        await send(target, [(CERTIFICATE_COMMANDS, one.enrollment_id, one) for one in lost])
+        return None
+    commands = [(one.enrollment_id, one) for one in lost]
+    with Progress(console=console(), transient=True) as progress:
+        task = progress.add_task("answered", total=len(lost))
+        return await ask_all(
+            target,
+            CERTIFICATE_COMMANDS,
+            commands,
+            patience=_PATIENCE_SECONDS,
+            on_progress=lambda n: progress.update(task, completed=n),
+        )
+
+
+def _refused(lost: "Sequence[CertificateRestore]", answers: "Mapping[int, Answer]") -> list[dict[str, object]]:
+    return [
+        {"enrollmentId": lost[n].enrollment_id, "certificateId": lost[n].certificate_id, **json.loads(answer.value)}
+        for n, answer in sorted(answers.items())
+        if answer.rejected
+    ]
+
+
+def _fail_unless_answered(
+    lost: "Sequence[CertificateRestore]", answers: "Mapping[int, Answer]", refused: "Sequence[dict[str, object]]"
+) -> None:
+    """Name what did not come back.
+
+    Raises:
+        OperatorError: something did not.
+    """
+    for one in refused:
+        say(console())(f"refused: {one['certificateId']} of {one['enrollmentId']}: {one['code']} {one['reason']}")
+    if unanswered := len(lost) - len(answers):
+        raise OperatorError(
+            f"{unanswered} of {len(lost)} are not answered, and nothing was heard for {_PATIENCE_SECONDS:g} s; "
+            f"{SENT_STAYS}: see that certificates is up, and run the command again"
+        )
+    if refused:
+        raise OperatorError(f"{len(refused)} of {len(lost)} were refused, and named above; the others are there")
