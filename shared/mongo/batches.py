@@ -39,15 +39,20 @@ class Batches:
         values: Collection[str | None],
         fields: Sequence[str] = (),
         where: Mapping[str, Any] | None = None,
+        *,
+        with_id: bool = True,
     ) -> list[Document]:
         """The documents whose `field` is one of `values`, with these fields (all when empty), in no order.
+
+        Without their ids, MongoDB answers from an index that holds the fields, and reads no document.
 
         Raises:
             Transient: the database does not answer.
         """
+        shown = dict.fromkeys(fields, 1) | ({} if with_id else {"_id": 0})
         chunks = list(_chunks([v for v in values if v is not None], self._keys))
         with translated():
-            found = await asyncio.gather(*(self._find(collection, field, chunk, fields, where) for chunk in chunks))
+            found = await asyncio.gather(*(self._find(collection, field, chunk, shown, where) for chunk in chunks))
         return self.sifted(collection, fields, [document for documents in found for document in documents])
 
     def sifted(self, collection: str, fields: Sequence[str], documents: list[Document]) -> list[Document]:
@@ -55,10 +60,15 @@ class Batches:
         return documents if self._sift is None else self._sift(collection, fields, documents)
 
     async def _find(
-        self, collection: str, field: str, chunk: Sequence[str], fields: Sequence[str], where: Mapping[str, Any] | None
+        self,
+        collection: str,
+        field: str,
+        chunk: Sequence[str],
+        shown: Mapping[str, int],
+        where: Mapping[str, Any] | None,
     ) -> list[Document]:
         query = {field: {"$in": chunk}, **(where or {})}
-        cursor = self._db[collection].find(query, dict.fromkeys(fields, 1) or None, batch_size=10_000)
+        cursor = self._db[collection].find(query, shown or None, batch_size=10_000)
         documents: list[Document] = await cursor.to_list(None)
         return documents
 
