@@ -57,6 +57,8 @@ class Gateway:
         #: The offset after the last that was seen.
         self._reached: dict[TopicPartition, int] = {}
         self._news = asyncio.Condition()
+        #: Where each command was put, by its correlation id: topic, partition, offset.
+        self.placed: dict[str, tuple[str, int, int]] = {}
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap_servers, acks="all", max_request_size=8 * 1024 * 1024
         )
@@ -110,8 +112,10 @@ class Gateway:
         key: bytes | None = b"key",
         headers: list[tuple[str, bytes | None]] | None = None,
         partition: int | None = None,
-    ) -> None:
-        await self._producer.send_and_wait(topic, value, key, partition=partition, headers=headers or [])
+    ) -> tuple[str, int, int]:
+        """Send a record; answers its topic, partition and offset."""
+        put = await self._producer.send_and_wait(topic, value, key, partition=partition, headers=headers or [])
+        return put.topic, put.partition, put.offset
 
     async def command(
         self,
@@ -138,7 +142,7 @@ class Gateway:
         if token is not None:
             headers.append(("authorization", b"Bearer " + token.encode()))
         value = data if isinstance(data, bytes) else json.dumps(data).encode()
-        await self.send(topic, value, key=key.encode(), headers=headers, partition=partition)
+        self.placed[correlation] = await self.send(topic, value, key=key.encode(), headers=headers, partition=partition)
         return correlation
 
     async def complete(self, user_id: str, lesson_id: str, **options: Any) -> Seen:

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -11,6 +12,7 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.memory_records import MemoryRecords
 
 from tests.faults.proxy.wire import Edit, Request
 
@@ -95,6 +97,25 @@ def error_codes(request: Request, answer: bytes) -> list[int]:
 def committed(request: Request) -> dict[tuple[str, int], int]:
     """The offsets that a commit asks for, by topic and partition."""
     return {(topic, p[0]): int(p[1]) for topic, partitions in _asked(request.raw).topics for p in partitions}
+
+
+def acknowledged(request: Request, answer: bytes) -> list[dict[str, bytes]]:
+    """The headers of every record that a produce request publishes, where the broker accepted its partition."""
+    answered = _answer(request, answer).topics
+    accepted = {(topic, partition[0]) for topic, of in answered for partition in of if partition[1] == 0}
+    return [
+        dict(record.headers)
+        for topic, of in _asked(request.raw).topics
+        for partition, raw in of
+        if (topic, partition) in accepted
+        for record in _records(raw)
+    ]
+
+
+def _records(raw: bytes) -> Iterator[Any]:
+    batches = MemoryRecords(raw)
+    while (batch := batches.next_batch()) is not None:
+        yield from batch
 
 
 def refused_with(code: int) -> Edit:

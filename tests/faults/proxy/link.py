@@ -74,10 +74,14 @@ class Link:
     # -- the whole link --------------------------------------------------------------------------------------------
 
     def cut(self) -> None:
-        """End every connection at once and take no new one, until `mend`."""
+        """End every connection at once and take no new one, until `join` or `mend`."""
         self._record.note(f"{self.name} cut")
         self._cut = True
         self.drop_connections()
+
+    def join(self) -> None:
+        """Take connections again after `cut`; traps stay as they are."""
+        self._cut = False
 
     def freeze(self) -> None:
         """Let nothing pass in either direction, and say nothing, until `mend`."""

@@ -15,7 +15,7 @@ MODES = ("killed", "frozen", "cut off")
 
 @asynccontextmanager
 async def away(run: Run, part: str, mode: str) -> AsyncIterator[None]:
-    """The broker or the database is away from every service during the block, and answers again after it."""
+    """The broker or the database is away from every service during the block, and answers after it; traps stay."""
     run.lane.record.note(f"the {part} is {mode}")
     links = [getattr(run.lane.links(service), part) for service in SERVICES]
     match mode:
@@ -34,7 +34,7 @@ async def away(run: Run, part: str, mode: str) -> AsyncIterator[None]:
     if mode == "killed":
         await run.lane.start_part(part)
     for link in links:
-        link.mend()
+        link.join()
     run.lane.record.note(f"the {part} is there again")
 
 

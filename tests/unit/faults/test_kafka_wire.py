@@ -9,9 +9,10 @@ from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.commit import OffsetCommitRequest_v3, OffsetCommitResponse_v3
 from aiokafka.protocol.coordination import FindCoordinatorRequest_v1, FindCoordinatorResponse_v1
 from aiokafka.protocol.metadata import MetadataRequest_v5, MetadataResponse_v5
-from aiokafka.protocol.produce import ProduceRequest_v7
+from aiokafka.protocol.produce import ProduceRequest_v7, ProduceResponse_v7
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from tests.faults.proxy.kafka_wire import NOT_COORDINATOR, KafkaWire, committed, error_codes, refused_with
+from tests.faults.proxy.kafka_wire import NOT_COORDINATOR, KafkaWire, acknowledged, committed, error_codes, refused_with
 
 WIRE = KafkaWire("127.0.0.1", 4000)
 COMMIT = OffsetCommitRequest_v3("group", 3, "member", -1, [("lesson.completed", [(0, 17, ""), (5, 2, "")])])
@@ -95,3 +96,17 @@ async def test_a_message_is_read_whole(size: int) -> None:
     reader.feed_data(whole + b"next")
 
     assert await WIRE.read(reader) == whole
+
+
+def batch(*identities: bytes) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1_000)
+    for offset, identity in enumerate(identities):
+        builder.append(offset, 1, b"key", b"value", [("ce_id", identity)])
+    return bytes(builder.build())
+
+
+def test_records_are_acknowledged_where_their_partition_is_accepted() -> None:
+    raw = sent(ProduceRequest_v7(None, -1, 1000, [("a", [(0, batch(b"1", b"2")), (1, batch(b"3"))])]))
+    answer = answered(ProduceResponse_v7([("a", [(0, 0, 10, -1, 0), (1, 6, -1, -1, 0)])], 0))
+
+    assert acknowledged(WIRE.request(raw), answer) == [{"ce_id": b"1"}, {"ce_id": b"2"}]

@@ -194,6 +194,17 @@ async def test_a_link_that_is_cut_ends_connections_and_takes_none_until_it_is_me
         assert await client.ask("4 write things") == b"4 done\n"
 
 
+async def test_a_link_that_is_joined_after_a_cut_still_catches(link: Link) -> None:
+    watched = link.trap(REQUEST, "write", then=Fate.PASSED, times=None)
+    link.cut()
+
+    link.join()
+
+    async with Client.to(link) as client:
+        assert await client.ask("1 write things") == b"1 done\n"
+    assert len(watched.caught) == 1
+
+
 async def test_a_frozen_link_says_nothing_and_goes_on_where_it_was(link: Link, server: Server) -> None:
     async with Client.to(link) as client:
         await client.ask("1 write things")
