@@ -39,7 +39,8 @@ def _told(found: dict[str, Any]) -> str:
     left_out = sorted({*range(1, _FAULTS_IN_ALL + 1)} - {row["number"] for row in found["rows"]})
     without = f" (without {', '.join(map(str, left_out))})" if left_out else ""
     missing = len(found["rows"]) * len(found["seeds"]) - len(runs)
-    defects = sum(checked["verdict"] != "passed" for checked in found["checker"])
+    read = [checked for checked in found["checker"] if checked["verdict"] != "not read"]
+    defects, unread = sum(checked["verdict"] != "passed" for checked in read), found["stacksNotRead"]
     machine = f"{found['machine']['processors']} processors, Python {found['machine']['python']}"
     commit = found["commit"][:_SHORT] + (" and changes" if found["changed"] else "")
     kind = "with short outages" if found["quick"] else "with outages of ten minutes"
@@ -47,7 +48,8 @@ def _told(found: dict[str, Any]) -> str:
         f"Commit `{commit}`, {found['ranAt'][:10]}, on {machine}: {len(runs)} runs of {len(found['rows'])} of the "
         f"{_FAULTS_IN_ALL} rows{without}, {kind}, in {found['seconds'] / 60:.0f} minutes. "
         f"Failed: {', '.join(failed) or 'none'}; did not run: {missing}. "
-        f"The checker read all of {len(found['checker'])} stacks in the end, and found defects in {defects}."
+        f"The checker read {len(read)} of {len(read) + unread} stacks in the end, and found defects in {defects}; "
+        f"not read: {unread}."
     )
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from ops.stacks import StackKind, missing_parts
 from tests.faults.rows.catalog import Row
 from tests.faults.rows.pool import Pool
-from tests.faults.rows.report import Board, as_json, source
+from tests.faults.rows.report import Board, as_json, source, unread
 from tests.faults.rows.table import ROWS
 from tests.faults.rows.verdicts import CHECKER, Task, Verdict
 
@@ -60,9 +60,10 @@ def _conclude(console: Console, board: Board, rows: Sequence[Row], seeds: Sequen
     failed = sum(result.verdict is Verdict.FAILED for result in board.results.values())
     ran = sum(row != CHECKER for row, _ in board.results)
     missing = len(rows) * len(seeds) - ran
+    not_read = unread(board.results)
     sentence = f"{ran} runs in {seconds / 60:.1f} min: {failed} failed, {missing} did not run"
-    console.print(sentence, highlight=False)
-    return 1 if failed or missing else 0
+    console.print(sentence + (f", {not_read} stacks were not read" if not_read else ""), highlight=False)
+    return 1 if failed or missing or not_read else 0
 
 
 async def _run(options: argparse.Namespace, rows: Sequence[Row], board: Board) -> None:

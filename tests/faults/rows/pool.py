@@ -44,7 +44,7 @@ class Pool:
                     started += 1
 
     async def _lane(self, waiting: deque[Task], *, delay: float) -> None:
-        """One process after the other (more than one only where one ends early) until nothing waits."""
+        """One process after the other (more than one only where a row fails) until nothing waits."""
         await asyncio.sleep(delay)
         while waiting:
             number = self._next_number()
@@ -63,7 +63,8 @@ class Pool:
     async def _feed(self, process: subprocess.Process, number: int, waiting: deque[Task]) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
-        while waiting:
+        passed = True
+        while waiting and passed:
             task = waiting.popleft()
             self._begun(task)
             with suppress(BrokenPipeError, ConnectionResetError):
@@ -72,16 +73,18 @@ class Pool:
             line = await process.stdout.readline()
             if not line:
                 code = await process.wait()
-                self._ended(Result(task.row, task.seed, Verdict.FAILED, 0.0, f"its lane ended by itself ({code})"))
+                what = f"its lane ended by itself ({code})"
+                self._ended(Result(task.row, task.seed, Verdict.FAILED, 0.0, what))
+                self._ended(Result(CHECKER, number, Verdict.UNREAD, 0.0, what))
                 return
-            self._ended(Result.read(line))
+            result = Result.read(line)
+            self._ended(result)
+            passed = result.verdict is Verdict.PASSED  # where it has failed, the lane takes nothing more
         process.stdin.close()
-        line = await process.stdout.readline()  # the checker's; none where the last row has failed
-        checked = Result.read(line) if line else None
-        if how := await _failed_to_end(process):
-            self._ended(_unclean(checked or Result(CHECKER, number, Verdict.FAILED, 0.0, _SPEECHLESS), how))
-        elif checked is not None:
-            self._ended(checked)
+        line = await process.stdout.readline()  # the checker's
+        checked = Result.read(line) if line else Result(CHECKER, number, Verdict.UNREAD, 0.0, _SPEECHLESS)
+        how = await _failed_to_end(process)
+        self._ended(_unclean(checked, how) if how else checked)
 
     def _next_number(self) -> int:
         self._number += 1
@@ -99,8 +102,9 @@ async def _failed_to_end(process: subprocess.Process) -> str:
 
 
 def _unclean(checked: Result, how: str) -> Result:
-    """The checker's word on a lane that did not end well: a failure, whatever it was before."""
-    return replace(checked, verdict=Verdict.FAILED, what="; ".join(filter(None, (checked.what, how))))
+    """The checker's word on a lane that did not end well: no longer that all is well."""
+    verdict = Verdict.FAILED if checked.verdict is Verdict.PASSED else checked.verdict
+    return replace(checked, verdict=verdict, what="; ".join(filter(None, (checked.what, how))))
 
 
 async def _ended(process: subprocess.Process) -> None:

@@ -46,7 +46,7 @@ class Board:
         """It has ended."""
         self._running.discard((result.row, result.seed))
         self.results[result.row, result.seed] = result
-        failed = result.verdict is Verdict.FAILED
+        failed = result.verdict is not Verdict.PASSED
         if failed or not self._console.is_terminal:
             what = (
                 f"checker of lane {result.seed}"
@@ -120,7 +120,13 @@ def as_json(
             for row in rows
         ],
         "checker": [_run(result) for (row, _), result in sorted(results.items()) if row == CHECKER],
+        "stacksNotRead": unread(results),
     }
+
+
+def unread(results: Mapping[tuple[int, int], Result]) -> int:
+    """How many stacks the checker could not read: what rows have left there, nobody knows."""
+    return sum(result.verdict is Verdict.UNREAD for result in results.values())
 
 
 def _run(result: Result) -> dict[str, Any]:

@@ -10,10 +10,12 @@ CHECKER = 0
 
 
 class Verdict(StrEnum):
-    """Whether the product kept its word."""
+    """Whether the product kept its word; whatever is not `PASSED` makes a run fail."""
 
     PASSED = "passed"
     FAILED = "failed"
+    #: Nobody knows: the checker could not read the stack.
+    UNREAD = "not read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One lane as a process: takes rows from its input, line by line, and says on its output what became of each.
 
-A lane on which a row failed is not used again: the next row finds a new stack. When there is nothing more to do the
-checker looks at everything that the lane's rows have left behind.
+When there is nothing more to do the checker looks at everything that the lane's rows have left behind. A lane on which
+a row failed is not used again: the checker looks at once, and the process ends; the next row finds a new lane.
 """
 
 import asyncio
@@ -9,7 +9,6 @@ import logging
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvloop
@@ -38,26 +37,20 @@ class _Clients(logging.Handler):
 
 
 async def work(number: int, failures: Path) -> None:
-    """Run what comes in until the input ends."""
+    """Run what comes in until a row fails or the input ends, then say what the checker finds."""
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     clients = _Clients()
     logging.basicConfig(handlers=[clients], level=logging.WARNING, force=True)
-    async with AsyncExitStack() as stacks:
-        lane: Lane | None = None
-        while line := await lines.readline():
-            task = Task.read(line.decode())
-            if lane is None:
-                lane = await stacks.enter_async_context(Lane.started())
-                clients.record = lane.record
-            result = await _run(lane, task, failures)
+    async with Lane.started() as lane:
+        clients.record = lane.record
+        settled = True
+        while settled and (line := await lines.readline()):
+            result = await _run(lane, Task.read(line.decode()), failures)
             _tell(result)
-            if result.verdict is Verdict.FAILED:
-                await stacks.aclose()
-                lane = None
-        if lane is not None:
-            _tell(await checked(lane, number, failures))
+            settled = result.verdict is Verdict.PASSED
+        _tell(await checked(lane, number, failures, settled=settled))
 
 
 async def _run(lane: Lane, task: Task, failures: Path) -> Result:

@@ -6,9 +6,10 @@ import pytest
 
 from tests.faults.rows.__main__ import _numbers, main
 from tests.faults.rows.catalog import Row
+from tests.faults.rows.checker import verdict_of
 from tests.faults.rows.report import as_json
 from tests.faults.rows.table import ROWS
-from tests.faults.rows.verdicts import Result, Task, Verdict
+from tests.faults.rows.verdicts import CHECKER, Result, Task, Verdict
 
 
 def test_every_row_of_the_table_stands_once() -> None:
@@ -53,3 +54,24 @@ def test_a_report_says_what_became_of_each_run_and_on_what() -> None:
 
     assert found["rows"][0]["runs"] == [{"seed": 1, "verdict": "failed", "seconds": 1.2, "what": "lost"}]
     assert found["machine"]["processors"]
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [('{"healthy": false}', Verdict.FAILED), ('{"healthy": true}', Verdict.UNREAD), ("", Verdict.UNREAD)],
+    ids=["defects", "records unread", "no report"],
+)
+def test_a_checker_that_ended_with_an_error_has_found_defects_or_not_read_everything(
+    said: str, verdict: Verdict
+) -> None:
+    assert verdict_of(said) is verdict
+
+
+def test_a_report_counts_the_stacks_that_were_not_read_apart_from_those_with_defects() -> None:
+    verdicts = (Verdict.PASSED, Verdict.FAILED, Verdict.UNREAD)
+    results = {(CHECKER, lane): Result(CHECKER, lane, verdict, 1.0) for lane, verdict in enumerate(verdicts, 1)}
+
+    found = json.loads(json.dumps(as_json((), [1], results, tried={}, seconds=2, quick=False)))
+
+    assert [checked["verdict"] for checked in found["checker"]] == ["passed", "failed", "not read"]
+    assert found["stacksNotRead"] == 1
