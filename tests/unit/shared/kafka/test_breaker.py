@@ -9,9 +9,9 @@ from shared.kafka.assembly import BreakerOpen
 from shared.kafka.retries import Breaker
 from tests.support.builders import command
 from tests.support.fake_log import FakeLog
+from tests.support.kafka_side import Parts
 from tests.support.process import Process, answering
 from tests.unit.shared.kafka.conftest import Script
-from tests.unit.shared.kafka.test_assembly import Parts
 
 P0, P1 = TopicPartition(PROGRESS_COMMANDS, 0), TopicPartition(PROGRESS_COMMANDS, 1)
 BUG = ZeroDivisionError("division by zero")
