@@ -15,6 +15,7 @@ from shared.contracts.topics import LESSON_COMPLETED, SERVICES
 from tests.support.composed import Composed, Ended, project
 from tests.support.eventually import eventually
 from tests.support.monitored import ALERTS, RECORDED
+from tests.support.oulad import write_school
 from tests.support.prometheus import Prometheus, running_prometheus
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900, func_only=True)]
@@ -104,29 +105,13 @@ async def watched(breakable: Composed, tmp_path: Path) -> AsyncIterator[Watched]
 @pytest.fixture
 def school(tmp_path: Path) -> Path:
     """A course of its own, whose learners all finish it."""
-    number, folder = secrets.randbelow(10**6), tmp_path / "school"
-    folder.mkdir()
+    number = secrets.randbelow(10**6)
     lessons = [f"{number}{n}" for n in range(LESSONS)]
     learners = [f"{number}{n:03}" for n in range(LEARNERS)]
-    course = f"P{number},2013J"
-    tables = {
-        "courses.csv": ["code_module,code_presentation,module_presentation_length", f"{course},268"],
-        "assessments.csv": [
-            "code_module,code_presentation,id_assessment,assessment_type,date,weight",
-            *(f"{course},{lesson},TMA,{10 * n},10" for n, lesson in enumerate(lessons)),
-        ],
-        "studentRegistration.csv": [
-            "code_module,code_presentation,id_student,date_registration,date_unregistration",
-            *(f"{course},{learner},-10," for learner in learners),
-        ],
-        "studentAssessment.csv": [
-            "id_assessment,id_student,date_submitted,is_banked,score",
-            *(f"{lesson},{learner},{n},0,70" for n, lesson in enumerate(lessons) for learner in learners),
-        ],
-    }
-    for name, lines in tables.items():
-        (folder / name).write_text("\n".join(lines) + "\n")
-    return folder
+    completed = [(lesson, learner, day) for day, lesson in enumerate(lessons) for learner in learners]
+    return write_school(
+        tmp_path / "school", course=f"P{number}", lessons=lessons, learners=learners, completed=completed
+    )
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.test_replay import SMALLEST
+from tests.support.oulad import SMALLEST
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(400)]
 

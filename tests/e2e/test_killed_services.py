@@ -20,8 +20,7 @@ from ops.stacks import SERVICES, StackKind, start_stack
 from ops.target import Target, from_environment
 from tests.support.command_line import lesson_progress
 from tests.support.eventually import eventually
-
-OULAD = Path(__file__).parents[2] / "examples" / "oulad"
+from tests.support.oulad import OULAD
 
 
 @pytest.mark.real

@@ -13,12 +13,9 @@ from ops.platform.counting import expected_figures
 from ops.platform.oulad import read_oulad
 from shared.contracts.ids import progress_id
 from tests.support.command_line import lesson_progress, running
+from tests.support.oulad import OULAD, SMALLEST, write_school
 from tests.support.programs import programs_in
 from tests.support.system import System
-
-OULAD = Path(__file__).parents[2] / "examples" / "oulad"
-#: The course with the fewest completions.
-SMALLEST = "AAA-2014J"
 
 
 async def test_a_replay_of_a_course_ends_in_the_files_figures_and_reports_them(tmp_path: Path) -> None:
@@ -44,26 +41,13 @@ async def test_a_replay_of_a_course_ends_in_the_files_figures_and_reports_them(t
 @pytest.fixture
 def school(tmp_path: Path) -> Path:
     """Three learners in a course of two lessons: one finishes, one is halfway, one has not begun."""
-    number, folder = secrets.randbelow(10**9), tmp_path / "school"
-    folder.mkdir()
-    tables = {
-        "courses.csv": ["code_module,code_presentation,module_presentation_length", f"Z{number},2013J,268"],
-        "assessments.csv": [
-            "code_module,code_presentation,id_assessment,assessment_type,date,weight",
-            *(f"Z{number},2013J,{number}{n},TMA,{10 * n},50" for n in (1, 2)),
-        ],
-        "studentRegistration.csv": [
-            "code_module,code_presentation,id_student,date_registration,date_unregistration",
-            *(f"Z{number},2013J,{number}{n},-10," for n in (1, 2, 3)),
-        ],
-        "studentAssessment.csv": [
-            "id_assessment,id_student,date_submitted,is_banked,score",
-            *(f"{number}{lesson},{number}{n},{lesson},0,70" for n, lesson in ((1, 1), (1, 2), (2, 1))),
-        ],
-    }
-    for name, lines in tables.items():
-        (folder / name).write_text("\n".join(lines) + "\n")
-    return folder
+    number = secrets.randbelow(10**9)
+    first, second = f"{number}1", f"{number}2"
+    learners = [f"{number}{n}" for n in (1, 2, 3)]
+    completed = [(first, learners[0], 1), (first, learners[1], 1), (second, learners[0], 2)]
+    return write_school(
+        tmp_path / "school", course=f"Z{number}", lessons=[first, second], learners=learners, completed=completed
+    )
 
 
 async def test_a_replay_beside_other_learners_is_right_twice_and_says_no_once_a_record_is_wrong(
