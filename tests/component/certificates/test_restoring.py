@@ -1,5 +1,7 @@
 """Certificates that a restored database lacks come back with the ids and the dates that learners have."""
 
+from dataclasses import replace
+
 from shared.contracts.topics import CERTIFICATE_ISSUED, NOTIFICATION_CREATED
 from tests.support.certifying import Certifying, course_completed, published, replies, restore, revoke, sameness
 from tests.support.fake_log import FakeLog
@@ -54,6 +56,7 @@ async def test_one_that_was_withdrawn_comes_back_withdrawn(
         "certificate.revoked.v1",
     }
     assert published(log, CERTIFICATE_ISSUED)[-1][0] == "certificate.revoked.v1"
+    assert replies(log) == [("certificate.requested.v1", {"certificateId": LOST, "status": "revoked"})]
 
 
 async def test_one_that_is_stored_and_was_withdrawn_since_is_withdrawn(
@@ -66,6 +69,27 @@ async def test_one_that_is_stored_and_was_withdrawn_since_is_withdrawn(
     await certificates.process.run()
 
     assert (store.stored[ONE].status, store.stored[ONE].revoked_at) == ("revoked", NOW - 5)
+    assert replies(log)[1:] == [("certificate.requested.v1", {"certificateId": LOST, "status": "revoked"})]
+
+
+async def test_one_that_another_replica_changes_while_it_is_withdrawn_waits_and_is_withdrawn(
+    certificates: Certifying, log: FakeLog, store: FakeCertificateStore
+) -> None:
+    log.add(restore())
+    await certificates.process.run()
+    issued = store.stored[ONE]
+    store.stored[ONE] = replace(issued, status="rendered")
+
+    def issue_it(call: str) -> None:
+        if call == "advance" and store.stored[ONE].status == "rendered":
+            store.stored[ONE] = issued
+
+    store.meanwhile = issue_it
+    log.add(restore(revoked_at=NOW - 5))
+    await certificates.process.run()
+
+    assert (store.stored[ONE].status, store.stored[ONE].revoked_at) == ("revoked", NOW - 5)
+    assert replies(log)[1:] == [("certificate.requested.v1", {"certificateId": LOST, "status": "revoked"})]
 
 
 async def test_an_enrollment_with_another_certificate_keeps_it_and_the_operator_hears_so(

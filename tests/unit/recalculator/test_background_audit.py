@@ -213,6 +213,11 @@ class TestManyDifferences:
 
         assert (len(audit.known), audit.differing) == (MOST_KNOWN, MOST_KNOWN + 7)
 
+    def test_a_single_one_that_was_only_counted_is_counted_anew_as_well(self) -> None:
+        audit = self.found(MOST_KNOWN + 1)
+
+        assert audit.healed(audit.known).due(NOW, DAY)
+
     @pytest.mark.parametrize("last", [False, True], ids=["while it runs", "when it is over"])
     def test_a_second_pass_counts_none_of_them_twice(self, *, last: bool) -> None:
         assert self.found(MOST_KNOWN + 7, self.found(MOST_KNOWN + 7), last=last).differing == MOST_KNOWN + 7
@@ -225,3 +230,28 @@ class TestManyDifferences:
 
         assert healed.due(NOW, DAY)
         assert healed.begun(NOW).paged([], [], last=True).differing == 0
+
+
+class TestPass:
+    IDS = ("enrollment-1", "enrollment-2")
+
+    def test_it_begins_at_the_first_enrollment_with_nothing_counted_and_keeps_what_is_known(self) -> None:
+        before = BackgroundAudit(
+            started_at=NOW - DAY, cursor="enrollment-9", compared=9, known=frozenset(self.IDS), more=3, more_before=5
+        )
+
+        assert before.begun(NOW) == BackgroundAudit(
+            started_at=NOW, running=True, known=frozenset(self.IDS), more_before=5
+        )
+
+    def test_a_page_moves_it_to_the_last_of_its_enrollments(self) -> None:
+        begun = BackgroundAudit(known=frozenset(["enrollment-0"])).begun(NOW)
+
+        assert begun.paged(self.IDS, self.IDS[:1], last=False) == replace(
+            begun, cursor="enrollment-2", compared=2, known=frozenset(["enrollment-0", "enrollment-1"])
+        )
+
+    def test_when_it_is_over_it_leaves_no_place_to_go_on_from_and_how_many_were_only_counted(self) -> None:
+        running = replace(BackgroundAudit().begun(NOW), compared=7, more=3)
+
+        assert running.paged(self.IDS, [], last=True) == BackgroundAudit(started_at=NOW, compared=9, more_before=3)

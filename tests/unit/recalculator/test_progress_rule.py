@@ -185,3 +185,27 @@ class TestDrift:
         stored = recalculate(NEW, lessons(2), facts(2))
 
         assert not Recalculated(stored, recalculate(stored, lessons(2), facts(2))).drifted
+
+
+class TestAdvance:
+    """Whose completion moved the percentage just now: that one is measured."""
+
+    ONCE = recalculate(NEW, lessons(4), facts(1))
+
+    def test_a_completion_that_was_counted_just_now_did(self) -> None:
+        now = Recalculated(self.ONCE, recalculate(self.ONCE, lessons(4), facts(2, at=LATER)))
+
+        assert now.advanced_by(LATER)
+
+    def test_one_that_was_counted_before_did_not(self) -> None:
+        now = Recalculated(self.ONCE, recalculate(self.ONCE, lessons(4), facts(2, at=LATER)))
+
+        assert not now.advanced_by(AT)
+
+    def test_before_the_first_recalculation_none_was_counted(self) -> None:
+        assert Recalculated(NEW, self.ONCE).advanced_by(NEW.progressed_at - 1)
+
+    def test_one_of_a_lesson_that_does_not_count_did_not(self) -> None:
+        again = recalculate(self.ONCE, lessons(4), [*facts(1), Fact("elsewhere", LATER)])
+
+        assert not Recalculated(self.ONCE, again).advanced_by(LATER)

@@ -92,8 +92,10 @@ async def test_a_course_without_enrollments_is_finished_at_once(store: FakeRecal
     await request_sweeps([(course_id, CHANGED)], store)
 
     [sweep] = await store.open_sweeps(10)
+    store.calls.clear()
     await sweep_page(sweep, store, published, page=2, now=LATER)
 
+    assert store.calls == ["enrollments_after", "advance_sweep"]
     assert (await store.open_sweeps(10), published.pages) == ([], [])
     assert store.sweeps[course_id].finished_at == LATER
 
