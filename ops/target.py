@@ -24,8 +24,8 @@ from shared.settings import PREFIX, ServiceSettings
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-    from services.certificates.app import Auditor as CertificateAuditor
-    from services.recalculator.app import Auditor
+    from services.certificates.inspection import Auditor as CertificateAuditor
+    from services.recalculator.inspection import Auditor
     from shared.mongo.batches import Sift
     from shared.mongo.client import Database
 
@@ -112,7 +112,7 @@ class Target:
         Raises:
             OperatorError: the database does not answer, or fails in the block.
         """
-        from services.recalculator.app import build_auditor
+        from services.recalculator.inspection import build_auditor
 
         async with AsyncExitStack() as resources:
             auditor = await _or_say(resources.enter_async_context(build_auditor(self.settings, sift)), _NO_DATABASE)
@@ -126,7 +126,7 @@ class Target:
         Raises:
             OperatorError: the database does not answer, or fails in the block.
         """
-        from services.certificates.app import build_auditor
+        from services.certificates.inspection import build_auditor
 
         pace = self.settings.recalculator
         building = build_auditor(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ops.repair.findings import Finding, of_certificate, of_progress
 from ops.target import Target
 from ops.unreadable import OnUnreadable, Sieve
-from services.certificates.app import Auditor as CertificateAuditor
-from services.recalculator.app import Auditor as ProgressAuditor
+from services.certificates.inspection import Auditor as CertificateAuditor
+from services.recalculator.inspection import Auditor as ProgressAuditor
 
 #: Hears which part of the audit has looked at how many enrollments, of about how many.
 OnProgress = Callable[[str, int, int], None]

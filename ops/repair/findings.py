@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from services.certificates.app import Lack, Lacking
-from services.recalculator.app import Difference
+from services.certificates.inspection import Lack, Lacking
+from services.recalculator.inspection import Difference
 from shared.contracts.operators import CertificateGenerate, ProgressRecalculate
 from shared.contracts.topics import CERTIFICATE_COMMANDS, RECALCULATION_COMMANDS
 from shared.contracts.values import Message

@@ -11,9 +11,9 @@ from shared.errors import Transient
 from shared.kafka.judging import RecordJudge
 
 if TYPE_CHECKING:
-    from services.certificates.app import Judge as CertificatesJudge
-    from services.progress.app import Judge as ProgressJudge
-    from services.recalculator.app import Judge as RecalculatorJudge
+    from services.certificates.inspection import Judge as CertificatesJudge
+    from services.progress.inspection import Judge as ProgressJudge
+    from services.recalculator.inspection import Judge as RecalculatorJudge
     from shared.mongo.batches import Sift
     from shared.settings import ServiceSettings
 
@@ -54,9 +54,9 @@ async def judges_of(settings: "ServiceSettings", sift: "Sift") -> AsyncIterator[
         Fatal: a setting cannot be used.
         OperatorError: the database, or the issuer's key set, does not answer.
     """
-    from services.certificates.app import build_judge as certificates  # noqa: PLC0415 - drivers, when they are needed
-    from services.progress.app import build_judge as progress  # noqa: PLC0415 - the same
-    from services.recalculator.app import build_judge as recalculator  # noqa: PLC0415 - the same
+    from services.certificates.inspection import build_judge as certificates  # noqa: PLC0415 - drivers, when they are needed
+    from services.progress.inspection import build_judge as progress  # noqa: PLC0415 - the same
+    from services.recalculator.inspection import build_judge as recalculator  # noqa: PLC0415 - the same
     from shared.mongo.client import DatabaseAway  # noqa: PLC0415 - the same
 
     async with AsyncExitStack() as opened:

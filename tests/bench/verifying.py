@@ -21,15 +21,15 @@ from ops.verify.index import Index
 from ops.verify.judges import Judges
 from ops.verify.reading import Extent
 from ops.verify.run import Verification
-from services.certificates.app import Judge as CertificatesJudge
 from services.certificates.domain import Links
-from services.progress.app import Judge as ProgressJudge
+from services.certificates.inspection import Judge as CertificatesJudge
 from services.progress.domain import Completion, Enrollment, Lesson
+from services.progress.inspection import Judge as ProgressJudge
 from services.progress.messaging import lesson_completed
 from services.progress.ports import LearnerInCourse
-from services.recalculator.app import Judge as RecalculatorJudge
 from services.recalculator.domain import Enrollment as Stored
 from services.recalculator.domain import Fact, Progress
+from services.recalculator.inspection import Judge as RecalculatorJudge
 from services.recalculator.messaging import enrollment_events
 from shared.contracts import envelope as ce
 from shared.contracts.topics import ENROLLMENT_PROGRESSED, LESSON_COMPLETED, PROGRESS_COMMANDS

@@ -15,12 +15,12 @@ from ops.verify.index import Index
 from ops.verify.judges import Judges
 from ops.verify.reading import Extent, Unreadable
 from ops.verify.run import Verification
-from services.certificates.app import Judge as CertificatesJudge
 from services.certificates.domain import Links
-from services.progress.app import Judge as ProgressJudge
+from services.certificates.inspection import Judge as CertificatesJudge
+from services.progress.inspection import Judge as ProgressJudge
 from services.progress.messaging import ACCEPTS, ProgressMessages
 from services.progress.metrics import ProgressMetrics
-from services.recalculator.app import Judge as RecalculatorJudge
+from services.recalculator.inspection import Judge as RecalculatorJudge
 from shared.contracts.topics import PROGRESS_COMMANDS, SERVICES, consumed_by
 from shared.kafka.records import LOG_APPEND_TIME, Record
 from tests.support.builders import catalog, command, enrollment_id, envelope, record

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.certificates.app import Auditor, Lack, Lacking
 from services.certificates.domain import KINDS, Revocation
+from services.certificates.inspection import Auditor, Lack, Lacking
 from shared.contracts.certificates import NotificationKind
 from shared.contracts.ids import notification_id
 from shared.kafka.records import Record

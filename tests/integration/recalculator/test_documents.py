@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.recalculator.app import Difference, build_auditor
 from services.recalculator.domain import Fact, Progress, Recalculated, recalculate
 from services.recalculator.handlers import recalculate_enrollments
+from services.recalculator.inspection import Difference, build_auditor
 from services.recalculator.settings import RecalculatorSettings, Settings
 from tests.support.fakes_recalculator import ENROLLED_AT
 from tests.support.issuer import NOW

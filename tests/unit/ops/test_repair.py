@@ -18,9 +18,9 @@ from ops.repair.findings import Finding, Remedy, of_certificate, of_progress
 from ops.repair.plan import Step, plan
 from ops.target import Target
 from ops.unreadable import OnUnreadable
-from services.certificates.app import Lack, Lacking
-from services.recalculator.app import Difference
+from services.certificates.inspection import Lack, Lacking
 from services.recalculator.domain import Progress
+from services.recalculator.inspection import Difference
 from shared.kafka import assembly
 from tests.unit.ops.conftest import Command
 
