@@ -1,13 +1,14 @@
-"""Let a service handle again what its topics of commands have taken since a moment: for a database that was restored.
+"""Let a service handle again what its topics still hold: for a database, or a broker, that was restored.
 
-Only commands are gone back to: every event follows from them again, with the same id and the same bytes. What is still
-stored is found and not doubled.
+After a database, only commands are gone back to: every event follows from them again, with the same id and the same
+bytes, and one that came before its record would be a dead letter. After a broker, events too: their records are stored.
+What is still stored is found and not doubled.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 from aiokafka import TopicPartition
 
@@ -26,13 +27,17 @@ class Rewind:
     partition: int
     from_offset: int
     to_offset: int
-    #: The topic begins here and had begun before: records since the moment may have gone with the topic's age.
+    #: How many records would be handled again.
+    records: int
+    #: The topic begins here and had begun before: records that are wanted may have gone with the topic's age.
     may_lack: bool
+    #: The group stands beyond the partition's end: the topic lost records, and would lose as many again in silence.
+    beyond_end: bool
 
     @property
-    def records(self) -> int:
-        """How many records would be handled again."""
-        return self.from_offset - self.to_offset
+    def moves(self) -> bool:
+        """Whether there is anything to go back over."""
+        return self.to_offset < self.from_offset
 
 
 def moment(text: str) -> int:
@@ -77,20 +82,33 @@ class Rewinder:
     async def __aexit__(self, *_: object) -> None:
         await self._offsets.__aexit__()
 
-    async def plan(self, since: int) -> Sequence[Rewind]:
-        """What has to be gone back over to handle again everything taken since then (epoch ms).
+    async def plan(self, since: int | None, *, events: bool = False) -> Sequence[Rewind]:
+        """What has to be gone back over, and what may lack, to handle again what was taken since then (epoch ms).
+
+        None is the beginning of what the topics still hold. Whoever names a moment answers for commands that were
+        written before it and handled after it. `events`: in topics of events too.
 
         Raises:
             OperatorError: the service is running, or the broker failed.
         """
         with broker_named(self._servers):
             await self._refuse_when_running()
-            partitions = list(await self._offsets.ends(command_topics(self._service)))
-            self._consumer.assign(partitions)
-            first = await self._consumer.beginning_offsets(partitions)
-            found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, since))
-            plan = [_rewind(p, await self._consumer.committed(p), first[p], found.get(p)) for p in partitions]
-        return [step for step in plan if step is not None and step.records > 0]
+            topics = consumed_by(self._service) if events else command_topics(self._service)
+            ends = await self._offsets.ends(topics)
+            self._consumer.assign(list(ends))
+            first = await self._consumer.beginning_offsets(list(ends))
+            wanted = first if since is None else await self._since(ends, since)
+            steps = []
+            for partition, end in ends.items():
+                if (committed := await self._consumer.committed(partition)) is not None:
+                    held = Held(first[partition], max(end, committed) if self._offsets.loose_ends else end)
+                    steps.append(_rewind(partition, committed, held, wanted[partition]))
+        return [step for step in steps if step.moves or step.may_lack]
+
+    async def _since(self, ends: Mapping[TopicPartition, int], since: int) -> Mapping[TopicPartition, int]:
+        """The first record since then; the end where there is none."""
+        found = await self._consumer.offsets_for_times(dict.fromkeys(ends, since)) if ends else {}
+        return {p: end if (start := found.get(p)) is None else start.offset for p, end in ends.items()}
 
     async def rewind(self, plan: Sequence[Rewind]) -> None:
         """Send the group there.
@@ -101,7 +119,7 @@ class Rewinder:
         with broker_named(self._servers):
             await self._refuse_when_running()
             targets: Mapping[TopicPartition, int] = {
-                TopicPartition(step.topic, step.partition): step.to_offset for step in plan
+                TopicPartition(step.topic, step.partition): step.to_offset for step in plan if step.moves
             }
             await self._consumer.commit(dict(targets))
 
@@ -113,8 +131,26 @@ class Rewinder:
             )
 
 
-def _rewind(partition: TopicPartition, committed: int | None, first: int, found: object) -> Rewind | None:
-    if committed is None:
-        return None  # it begins at the beginning anyway
-    offset = max(first, getattr(found, "offset", committed))
-    return Rewind(partition.topic, partition.partition, committed, offset, may_lack=0 < first == offset)
+class Held(NamedTuple):
+    """What a partition holds: its first offset, and the one after its last."""
+
+    first: int
+    end: int
+
+
+def may_lack(first: int, wanted: int) -> bool:
+    """Whether what is wanted may have begun before the first offset that its partition still holds."""
+    return 0 < first == wanted
+
+
+def _rewind(partition: TopicPartition, committed: int, held: Held, wanted: int) -> Rewind:
+    reached = min(committed, held.end)
+    return Rewind(
+        partition.topic,
+        partition.partition,
+        from_offset=committed,
+        to_offset=(to_offset := min(wanted, reached)),
+        records=max(0, reached - to_offset),
+        may_lack=may_lack(held.first, wanted),
+        beyond_end=committed > held.end,
+    )

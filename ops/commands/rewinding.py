@@ -11,7 +11,7 @@ from ops.commands.options import JsonOption, TokenOption, console, print_json, r
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ops.conversation import Answer
     from ops.rewinding import Rewind
@@ -29,45 +29,85 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Do it; without, only say
 
 def rewind(
     service: Annotated[str, typer.Argument(help="progress, recalculator or certificates; it must be stopped.")],
-    to: Annotated[str, typer.Option("--to", metavar="MOMENT", help="Since when, as 2026-01-31T03:00:00Z.")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="MOMENT",
+            help="Faster: only what was written since then, as 2026-01-31T03:00:00Z; it must be the moment of the "
+            "backup minus the largest lag at that time.",
+        ),
+    ] = None,
+    events: Annotated[
+        bool,
+        typer.Option("--events", help="Topics of events too: after Kafka was restored, never after a database was."),
+    ] = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a stopped service handle again every command since a moment: after the database was restored to it.
+    """Let a stopped service handle again every command that its topics hold: after its database was restored.
 
     Harmless however often: what is stored already is found, not doubled.
     """
-    from ops.rewinding import iso, moment
+    from ops.rewinding import moment
     from ops.target import current
     from shared.contracts.topics import SERVICES
 
     if service not in SERVICES:
         raise OperatorError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
-    since = moment(to)
-    plan = run(_rewind(current(), service, since, do=yes), interrupted="the same command does it, or does the rest")
+    since = None if to is None else moment(to)
+    planned = _rewind(current(), service, since, events=events, do=yes)
+    plan = run(planned, interrupted="the same command does it, or does the rest")
     if as_json:
         print_json({"service": service, "since": since, "done": yes, "partitions": [asdict(step) for step in plan]})
+    else:
+        _show(plan)
     out = say(console())
-    for step in plan if not as_json else ():
-        out(f"{step.topic}, partition {step.partition}: {_count([step])}, from offset {step.to_offset} on")
-    if any(step.may_lack for step in plan):
-        out("Some of these topics begin later than that moment: what came before their beginnings is gone.")
-    if not plan:
-        out(f"Nothing: {service} has finished no command since {iso(since)}.")
+    for sentence in _warnings(plan, since):
+        out(sentence)
+    if not any(step.moves for step in plan):
+        out(f"Nothing: {service} has finished nothing {_since(since)}.")
     elif yes:
         out(f"{service} handles {_count(plan)} again when it starts.")
     else:
         out(f"{service} would handle {_count(plan)} again; repeat with --yes to do it.")
 
 
-async def _rewind(target: "Target", service: str, since: int, *, do: bool) -> "Sequence[Rewind]":
+async def _rewind(target: "Target", service: str, since: int | None, *, events: bool, do: bool) -> "Sequence[Rewind]":
     from ops.rewinding import Rewinder
 
     async with Rewinder(target, service) as rewinder:
-        plan = await rewinder.plan(since)
+        plan = await rewinder.plan(since, events=events)
         if do and plan:
             await rewinder.rewind(plan)
         return plan
+
+
+def _show(plan: "Sequence[Rewind]") -> None:
+    out = say(console())
+    for step in plan:
+        place = f"{step.topic}, partition {step.partition}"
+        if step.moves:
+            out(f"{place}: {_count([step])}, from offset {step.to_offset} on")
+        if step.beyond_end:
+            out(f"{place}: {step.from_offset} is committed, which is beyond its end")
+
+
+def _warnings(plan: "Sequence[Rewind]", since: int | None) -> "Iterator[str]":
+    if any(step.may_lack for step in plan):
+        begin = "no longer hold their first records" if since is None else "begin later than that moment"
+        yield f"Some of these topics {begin}: what came before their beginnings is gone."
+    if any(step.beyond_end for step in plan):
+        yield (
+            "Kafka lost records: go back with --events and without --to, in every service and before anything more is "
+            "written, because a topic that has grown past what was committed shows no sign of it."
+        )
+
+
+def _since(since: int | None) -> str:
+    from ops.rewinding import iso
+
+    return "that its topics still hold" if since is None else f"that was written since {iso(since)}"
 
 
 def _count(plan: "Sequence[Rewind]") -> str:
@@ -76,7 +116,7 @@ def _count(plan: "Sequence[Rewind]") -> str:
 
 
 def restore(
-    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help="Since when, as 2026-01-31T03:00:00Z.")],
+    since: Annotated[str, typer.Option("--since", metavar="MOMENT", help="The backup's, as 2026-01-31T03:00:00Z.")],
     yes: YesOption = False,
     token: TokenOption = None,
     as_json: JsonOption = False,
