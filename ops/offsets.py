@@ -52,6 +52,11 @@ class GroupOffsets:
         self._admin = AIOKafkaAdminClient(**options)
         self.consumer = AIOKafkaConsumer(**options, group_id=group, enable_auto_commit=False)
 
+    @property
+    def loose_ends(self) -> bool:
+        """The embedded broker may say that a partition ends before it does."""
+        return self._leaves_out
+
     async def __aenter__(self) -> Self:
         try:
             await connected(self._admin, self._settings)
@@ -80,7 +85,7 @@ class GroupOffsets:
         """How many records this service has still to finish and commit.
 
         Raises:
-            OperatorError: the broker failed, or does not say.
+            OperatorError: the broker failed, or does not say, or a topic lost what the service has committed.
         """
         with broker_named(self._servers):
             return await self._behind(service)
@@ -121,10 +126,27 @@ class GroupOffsets:
         return ends
 
     async def _behind(self, service: str) -> int:
-        ends = {p: end for p, end in (await self._ends(consumed_by(service))).items() if end > 0}
+        ends = await self._ends(consumed_by(service))
         done = await self._committed(service, list(ends))
+        if not self.loose_ends:
+            await self._refuse_beyond(service, done, ends)
         # No partition makes up for another: the embedded broker's ends can be too low.
         return sum(max(0, end - done.get(p, 0)) for p, end in ends.items())
+
+    async def _refuse_beyond(
+        self, service: str, done: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+    ) -> None:
+        """Nobody is "0 behind" who stands beyond an end: what is written up to there will be passed over."""
+        if not (beyond := [p for p, offset in done.items() if offset > ends[p]]):
+            return
+        now = await self.consumer.end_offsets(beyond)  # what was written meanwhile is committed already
+        for partition in beyond:
+            if done[partition] > now[partition]:
+                raise OperatorError(
+                    f"{service} has committed {done[partition]} in {partition.topic}, partition {partition.partition}, "
+                    f"which ends at {now[partition]}: the topic lost records; stop the services, and "
+                    f"`lesson-progress rewind {service} --events --yes` before anything more is written to it"
+                )
 
     async def _committed(self, service: str, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         return await committed_offsets(self._admin, service, partitions, leaves_out=self._leaves_out)

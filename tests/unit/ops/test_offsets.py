@@ -22,6 +22,8 @@ class Broker:
         self._told = told
         self._members = [f"replica-{number}" for number in range(members)]
         self._error = error
+        #: Where both partitions end, each time that it is asked for.
+        self.ends = [10]
 
     async def list_topics(self) -> list[str]:
         return [P0.topic]
@@ -30,7 +32,7 @@ class Broker:
         return [{"topic": topic, "partitions": [{"partition": 0}, {"partition": 1}]} for topic in topics]
 
     async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(partitions, 10)
+        return dict.fromkeys(partitions, self.ends.pop(0) if len(self.ends) > 1 else self.ends[0])
 
     async def list_consumer_group_offsets(
         self, _: str, *, partitions: Sequence[TopicPartition]
@@ -71,6 +73,27 @@ async def test_the_embedded_broker_leaves_out_what_was_never_committed() -> None
 
     assert await offsets.committed("progress", [P0.topic]) == {P0: 7}
     assert await offsets.behind("progress") == 3 + 10
+
+
+@pytest.mark.parametrize("end", [10, 0])
+async def test_nobody_who_stands_beyond_the_end_of_a_topic_has_nothing_to_do(end: int) -> None:
+    broker = Broker({P0: 12, P1: 3})
+    broker.ends = [end]
+
+    with pytest.raises(
+        OperatorError, match=rf"has committed 12 in progress.commands, partition 0, which ends at {end}: "
+    ):
+        await OfMemory(broker).behind("progress")
+
+
+async def test_what_was_written_and_finished_while_it_was_asked_for_is_no_loss() -> None:
+    broker = Broker({P0: 12, P1: 7})
+    broker.ends = [10, 12]
+    assert await OfMemory(broker).behind("progress") == 3
+
+
+async def test_ends_of_the_embedded_broker_may_be_too_low() -> None:
+    assert await OfMemory(Broker({P0: 12, P1: 7}), leaves_out=True).behind("progress") == 3
 
 
 async def test_whoever_is_in_a_group_is_counted() -> None:

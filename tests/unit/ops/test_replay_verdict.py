@@ -245,7 +245,7 @@ async def test_one_partition_does_not_make_up_for_another() -> None:
 
     class Offsets(GroupOffsets):
         def __init__(self) -> None:
-            self._servers, self._admin, self._leaves_out = "127.0.0.1:9092", Admin(), False
+            self._servers, self._admin, self._leaves_out = "127.0.0.1:9092", Admin(), True
 
         async def _ends(self, _: Iterable[str]) -> dict[TopicPartition, int]:
             return {first: 1, second: 7}
