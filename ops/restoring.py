@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from pydantic import ValidationError
 
 from ops.errors import OperatorError
 from ops.failures import broker_named
 from ops.offsets import GroupOffsets
+from ops.rewinding import may_lack
 from ops.target import Target
 from shared.contracts.certificates import CertificateIssued, CertificateRevoked
 from shared.contracts.operators import CertificateRestore
@@ -20,19 +23,58 @@ _SILENCE_SECONDS = 30.0
 _TYPE_HEADER = "ce_type"
 
 
-async def lost_certificates(
-    target: Target, since: int, tell: Callable[[int], None] = lambda _: None
-) -> list[CertificateRestore]:
-    """One command for each certificate that was issued or withdrawn since then (epoch ms), with its latest state.
+@dataclass(slots=True)
+class Lost:
+    """What the topic of issued certificates says of those that a database may lack."""
 
-    One that was only withdrawn since then has no command: it is still stored, and its revocation stands in the topic of
-    commands. `tell` hears how many records were read.
+    by_id: dict[str, CertificateRestore] = field(default_factory=dict)
+    #: Records that nobody can read; nothing is known of them.
+    unreadable: int = 0
+    #: The topic begins later than what was asked for: some may have gone with its age.
+    may_lack: bool = False
+
+    @property
+    def certificates(self) -> Sequence[CertificateRestore]:
+        """One command for each, in the order in which they were first seen."""
+        return list(self.by_id.values())
+
+    def note(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Take in records, by type and value; one that cannot be read is counted, and stops nobody."""
+        for kind, value in records:
+            try:
+                self._note(kind, value or b"")
+            except ValidationError:
+                self.unreadable += 1
+
+    def _note(self, kind: bytes | None, value: bytes) -> None:
+        if kind == CertificateIssued.TYPE.encode():
+            issued = CertificateIssued.from_json(value)
+            known = self.by_id.get(issued.certificate_id)
+            self.by_id[issued.certificate_id] = CertificateRestore(
+                certificate_id=issued.certificate_id,
+                enrollment_id=issued.enrollment_id,
+                user_id=issued.user_id,
+                course_id=issued.course_id,
+                issued_at=issued.issued_at,
+                revoked_at=known.revoked_at if known is not None else None,
+            )
+        elif kind == CertificateRevoked.TYPE.encode():
+            revoked = CertificateRevoked.from_json(value)
+            if (known := self.by_id.get(revoked.certificate_id)) is not None:
+                self.by_id[revoked.certificate_id] = known.model_copy(update={"revoked_at": revoked.revoked_at})
+
+
+async def lost_certificates(target: Target, since: int, tell: Callable[[int], None] = lambda _: None) -> Lost:
+    """One command for each certificate that was issued since then (epoch ms), with its latest state.
+
+    One that was only withdrawn since then has no command: it is still stored, and its revocation is handled again when
+    certificates goes back to it. `rewind` does without a moment; with one, only if that lies before every command that
+    waited at the backup. `tell` hears how many records were read.
 
     Raises:
         OperatorError: no broker answers, or it failed.
     """
-    found: dict[str, CertificateRestore] = {}
-    read = 0
+    lost, read = Lost(), 0
     async with GroupOffsets(target) as offsets:
         ends = await offsets.ends([CERTIFICATE_ISSUED])
     # What its age takes from the topic while it is read is skipped, and no more than that.
@@ -41,14 +83,14 @@ async def lost_certificates(
     try:
         await connected(consumer, target.settings.kafka)
         with broker_named(target.bootstrap_servers):
-            begun = await _begun(consumer, ends, since)
+            begun, lost.may_lack = await _begun(consumer, ends, since)
             async for records in _until(consumer, begun, ends, target.bootstrap_servers):
                 read += len(records)
-                _note(found, ((dict(r.headers).get(_TYPE_HEADER), r.value) for r in records))
+                lost.note((dict(r.headers).get(_TYPE_HEADER), r.value) for r in records)
                 tell(read)
     finally:
         await disconnected(consumer)
-    return list(found.values())
+    return lost
 
 
 async def _until(
@@ -76,30 +118,17 @@ async def _until(
             raise OperatorError(f"the broker at {servers} stopped answering; see that it is up, and try again")
 
 
-async def _begun(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int], since: int) -> list[TopicPartition]:
-    """Go to the first record since then; answers the partitions that have one."""
-    starts = await consumer.offsets_for_times(dict.fromkeys(ends, since)) if ends else {}
-    begun = {p: start.offset for p, start in starts.items() if start is not None and start.offset < ends[p]}
+async def _begun(
+    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], since: int
+) -> tuple[Sequence[TopicPartition], bool]:
+    """Go to the first record since then; answers the partitions that have one, and whether any may have lost some."""
+    if not ends:
+        return [], False
+    first = await consumer.beginning_offsets(list(ends))
+    found = await consumer.offsets_for_times(dict.fromkeys(ends, since))
+    starts = {p: end if (start := found.get(p)) is None else start.offset for p, end in ends.items()}
+    begun = {p: start for p, start in starts.items() if start < ends[p]}
     consumer.assign(list(begun))
     for partition, offset in begun.items():
         consumer.seek(partition, offset)
-    return list(begun)
-
-
-def _note(found: dict[str, CertificateRestore], records: Iterable[tuple[bytes | None, bytes]]) -> None:
-    for kind, value in records:
-        if kind == CertificateIssued.TYPE.encode():
-            issued = CertificateIssued.from_json(value)
-            withdrawn = found[issued.certificate_id].revoked_at if issued.certificate_id in found else None
-            found[issued.certificate_id] = CertificateRestore(
-                certificate_id=issued.certificate_id,
-                enrollment_id=issued.enrollment_id,
-                user_id=issued.user_id,
-                course_id=issued.course_id,
-                issued_at=issued.issued_at,
-                revoked_at=withdrawn,
-            )
-        elif kind == CertificateRevoked.TYPE.encode():
-            revoked = CertificateRevoked.from_json(value)
-            if (issued_before := found.get(revoked.certificate_id)) is not None:
-                found[revoked.certificate_id] = issued_before.model_copy(update={"revoked_at": revoked.revoked_at})
+    return list(begun), any(may_lack(first[p], starts[p]) for p in ends)

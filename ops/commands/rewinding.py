@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ops.conversation import Answer
+    from ops.restoring import Lost
     from ops.rewinding import Rewind
     from ops.target import Target
     from shared.contracts.operators import CertificateRestore
@@ -133,18 +134,25 @@ def restore(
     if yes:
         target.operator_token()  # said now, not after a long reading
     lost = run(_lost(target, begin), interrupted="nothing was sent")
-    answers = run(_ask(target, lost), interrupted=SENT_STAYS) if yes and lost else None
-    refused = _refused(lost, answers or {})
+    asked = lost.certificates
+    answers = run(_ask(target, asked), interrupted=SENT_STAYS) if yes and asked else None
+    refused = _refused(asked, answers or {})
     if as_json:
-        found = [one.model_dump(by_alias=True) for one in lost]
+        found = [one.model_dump(by_alias=True) for one in asked]
+        lacking = {"mayLack": lost.may_lack, "unreadable": lost.unreadable}
         answered = None if answers is None else len(answers)
-        print_json({"since": begin, "done": yes, "certificates": found, "answered": answered, "refused": refused})
-    out, count = say(console()), "1 certificate" if len(lost) == 1 else f"{len(lost)} certificates"
-    if not lost:
+        told = {"since": begin, "done": yes, **lacking, "certificates": found}
+        print_json({**told, "answered": answered, "refused": refused})
+    out, count = say(console()), "1 certificate" if len(asked) == 1 else f"{len(asked)} certificates"
+    if lost.may_lack:
+        out("The topic begins later than that moment: what was issued before its beginning is gone from it.")
+    if lost.unreadable:
+        out(f"Unreadable records that were passed over: {lost.unreadable}; `lesson-progress verify` says where.")
+    if not asked:
         out(f"Nothing: no certificate was issued since {iso(begin)}.")
     elif answers is not None:
         out(f"{count} asked for; there: {len(answers) - len(refused)}, refused: {len(refused)}.")
-        _fail_unless_answered(lost, answers, refused)
+        _fail_unless_answered(asked, answers, refused)
     elif yes:
         out(f"{count} asked for. Certificates is not running: start it alone, and wait until its lag is 0.")
         out("The same command says then what became of each.")
@@ -152,7 +160,7 @@ def restore(
         out(f"{count} would be asked for, of which those that are stored stay as they are; repeat with --yes to do it.")
 
 
-async def _lost(target: "Target", since: int) -> "list[CertificateRestore]":
+async def _lost(target: "Target", since: int) -> "Lost":
     from rich.progress import Progress
 
     from ops.restoring import lost_certificates
@@ -162,7 +170,7 @@ async def _lost(target: "Target", since: int) -> "list[CertificateRestore]":
         return await lost_certificates(target, since, lambda n: progress.update(task, completed=n))
 
 
-async def _ask(target: "Target", lost: "list[CertificateRestore]") -> "Mapping[int, Answer] | None":
+async def _ask(target: "Target", lost: "Sequence[CertificateRestore]") -> "Mapping[int, Answer] | None":
     """Ask for them; the answers by their places in the list, or None where nobody is there to answer."""
     from rich.progress import Progress
 

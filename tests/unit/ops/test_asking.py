@@ -13,6 +13,7 @@ import pytest
 from ops import offsets, restoring
 from ops.commands import rewinding
 from ops.development import DevelopmentIdentity, SigningAlgorithm
+from ops.restoring import Lost
 from ops.target import Target
 from shared.contracts.operators import CertificateRestore
 from tests.support.issuer import NOW
@@ -63,8 +64,8 @@ def system(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     identity = DevelopmentIdentity.create(tmp_path, algorithm=SigningAlgorithm.ES256)
     monkeypatch.setenv("LESSON_PROGRESS_AUTH__JWKS", str(identity.key_set))
 
-    async def lost_certificates(*_: object) -> list[CertificateRestore]:
-        return [lost(1), lost(2)]
+    async def lost_certificates(*_: object) -> Lost:
+        return Lost({one.certificate_id: one for one in (lost(1), lost(2))})
 
     @asynccontextmanager
     async def opened(*_: object) -> AsyncIterator[System]:
