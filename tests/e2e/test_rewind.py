@@ -1,15 +1,25 @@
-"""A database that was restored to an earlier moment: what came since is handled again, and is the same as before."""
+"""A database, or a broker, that was restored to an earlier moment: the documented steps, to a healthy end."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ops.offsets import GroupOffsets
 from ops.stacks import SERVICES, StackKind
-from tests.support.command_line import lesson_progress
+from shared.contracts.topics import (
+    COURSE_COMPLETED,
+    ENROLLMENT_PROGRESSED,
+    LESSON_COMPLETED,
+    NOTIFICATION_CREATED,
+    TOPICS,
+)
+from shared.verification import Defect
+from tests.support.command_line import Ended, lesson_progress
 from tests.support.eventually import eventually
 from tests.support.system import System, running_system
 
@@ -41,41 +51,131 @@ async def _stopped(system: System, *services: str) -> None:
     await asyncio.gather(*(system.stack.stop_service(name) for name in services))
 
 
-async def test_commands_taken_since_a_restored_backup_are_handled_again_into_the_same_records(system: System) -> None:
-    course = await system.campus.course(2)
-    learner = await system.campus.learner(course)
-    await system.gateway.complete(learner.user_id, course.lessons[0])
-    await system.gateway.progressed(learner.enrollment_id, completed=1)
+async def _started(system: System, *services: str) -> None:
+    await asyncio.gather(*(system.stack.start_service(name) for name in services))
+
+
+async def _finished(system: System, *services: str) -> None:
+    """Wait until the lag of these services, or of all, is 0."""
+    async with GroupOffsets(system.target) as offsets:
+
+        async def nothing_is_left() -> bool:
+            return not any([await offsets.behind(service) for service in services or SERVICES])
+
+        await eventually(nothing_is_left, within=60)
+
+
+async def _typed(system: System, *arguments: str) -> Ended:
+    """Run a command that does what it is asked."""
+    ended = await lesson_progress(system, *arguments)
+    assert ended.code == 0, ended.err + ended.out
+    return ended
+
+
+def _logs(system: System) -> Iterator[Path]:
+    """The files in which the broker keeps the records of our topics."""
+    for topic in TOPICS:
+        yield from (system.stack.directory / "broker" / "data").glob(f"{topic}-*/*.log")
+
+
+async def _broker_restored(system: System, snapshot: Mapping[Path, int]) -> None:
+    """Give the broker its topics' files as they were, but not those in which it keeps what is committed."""
+    system.stack.kill_part("broker")
+    for log, size in snapshot.items():
+        os.truncate(log, size)
+        for derived in {*log.parent.glob("*.*index"), *log.parent.glob("*.snapshot")}:
+            derived.unlink()
+    await system.stack.start_part("broker")
+
+
+async def test_a_restored_database_gets_back_what_it_lacks_a_command_that_waited_at_its_backup_included(
+    system: System,
+) -> None:
+    gateway, course = system.gateway, await system.campus.course(2)
+    certified, waiting, unhandled = [await system.campus.learner(course) for _ in range(3)]
+    await gateway.complete(certified.user_id, course.lessons[0])
+    await gateway.progressed(certified.enrollment_id, completed=1)
+    await _stopped(system, "progress")
+    waited = await gateway.command(
+        "lesson.complete.v1", {"lessonId": course.lessons[0]}, token=gateway.token(waiting.user_id), key=waiting.user_id
+    )
     backup, moment = await _documents(system), datetime.now(UTC).isoformat()
-    await system.gateway.complete(learner.user_id, course.lessons[1])
-    certificate = await system.gateway.certificate(learner.enrollment_id)
+    await _started(system, "progress")
+    await gateway.reply(waited)
+    await gateway.complete(certified.user_id, course.lessons[1])
+    certificate = await gateway.certificate(certified.enrollment_id)
+    await _finished(system)
+    await _stopped(system, "certificates")
+    for lesson in course.lessons:
+        await gateway.complete(unhandled.user_id, lesson)
+    await gateway.wait_for(COURSE_COMPLETED, lambda s: s.key == unhandled.enrollment_id.encode())
     records = (await _documents(system))["lessonProgress"]
-    await _stopped(system, *SERVICES)
+    await _stopped(system, "progress", "recalculator")
     await _restore(system, backup)
 
-    planned = await lesson_progress(system, "rewind", "progress", "--to", moment)
-    done = await lesson_progress(system, "rewind", "progress", "--to", moment, "--yes", "--json")
+    since = await _typed(system, "rewind", "progress", "--to", moment)
+    planned = await _typed(system, "rewind", "progress")
+    for service in ("progress", "recalculator"):
+        await _typed(system, "rewind", service, "--yes")
+    asked = await _typed(system, "certificates", "restore", "--since", moment, "--yes")
+    await _started(system, "certificates")
+    await _finished(system, "certificates")
+    await _stopped(system, "certificates")
+    await _typed(system, "rewind", "certificates", "--yes")
+    await _started(system, *SERVICES)
+    await _finished(system)
 
-    assert planned.code == done.code == 0, planned.err + done.err
-    assert "progress would handle 1 record again; repeat with --yes to do it." in planned.err
-    assert [step["from_offset"] - step["to_offset"] for step in json.loads(done.out)["partitions"]] == [1]
-
-    asked = await lesson_progress(system, "certificates", "restore", "--since", moment, "--yes")
-    assert (asked.code, "1 certificate asked for" in asked.err) == (0, True), asked.err
-    await system.stack.start_service("certificates")
-    await eventually(lambda: _has(system, "certificates", 1), within=60)
-    await asyncio.gather(*(system.stack.start_service(name) for name in ("progress", "recalculator")))
-    await eventually(lambda: _has(system, "lessonProgress", 2), within=60)
+    assert "progress would handle 3 records again; repeat with --yes to do it." in since.err
+    assert "progress would handle 5 records again; repeat with --yes to do it." in planned.err
+    assert "1 certificate asked for" in asked.err
     assert (await _documents(system))["lessonProgress"] == records
-    await eventually(lambda: _has(system, "certificates", 1, status="issued"), within=60)
-    [restored] = (await _documents(system))["certificates"]
+    [restored] = await system.campus.certificates(certified)
     assert (restored["_id"], restored["issuedAt"]) == (certificate["certificateId"], certificate["issuedAt"])
-    copies = system.gateway.seen("lesson.completed", lambda s: s.key == learner.enrollment_id.encode())
+    copies = gateway.seen(LESSON_COMPLETED, lambda s: s.key == certified.enrollment_id.encode())
     assert len({(s.headers["ce_id"], s.headers["ce_time"], s.raw) for s in copies}) == 2
+    await _typed(
+        system, "dead-letters", "replay", "--service", "certificates", "--error", "EnrollmentNotCompleted", "--yes"
+    )
+    await _typed(system, "audit", "--repair")
+    await _finished(system)
+    assert [one["status"] for one in await system.campus.certificates(unhandled)] == ["issued"]
+    verified = (await lesson_progress(system, "verify", "--settled", "--json")).json["defects"]
+    assert [one for one in verified["listed"] if not _was_published_before(one)] == []
+    assert verified["total"] == len(verified["listed"])
 
 
-async def _has(system: System, collection: str, count: int, **where: Any) -> bool:
-    return bool(await system.campus.db[collection].count_documents(where) == count)
+def _was_published_before(defect: Mapping[str, str]) -> bool:
+    """Whether it is a notification's moment, or a revision, from before the restore; everything else is a fault."""
+    kinds = {Defect.EVENT_ID_REUSED, Defect.EVENT_CONTRADICTS_FACT, Defect.EVENT_WITHOUT_FACT}
+    return defect["kind"] in kinds and defect["subject"].split(":")[0] in {NOTIFICATION_CREATED, ENROLLMENT_PROGRESSED}
+
+
+async def test_a_topic_that_lost_records_and_grew_past_what_was_committed_loses_no_more(system: System) -> None:
+    gateway, course = system.gateway, await system.campus.course(4)
+    learner = await system.campus.learner(course)
+    await gateway.complete(learner.user_id, course.lessons[0])
+    await _finished(system)
+    snapshot = {log: log.stat().st_size for log in _logs(system)}
+    await gateway.complete(learner.user_id, course.lessons[0])
+    await _finished(system)
+    await _stopped(system, *SERVICES)
+    await _broker_restored(system, snapshot)
+
+    trapped = await _typed(system, "rewind", "progress", "--to", datetime.now(UTC).isoformat())
+    for lesson in course.lessons[1:]:
+        token = gateway.token(learner.user_id)
+        await gateway.command("lesson.complete.v1", {"lessonId": lesson}, token=token, key=learner.user_id)
+    for service in SERVICES:
+        await _typed(system, "rewind", service, "--events", "--yes")
+    await _started(system, *SERVICES)
+    await _finished(system)
+
+    assert "2 is committed, which is beyond its end" in trapped.err
+    assert {record["lessonId"] for record in await system.campus.records(learner)} == set(course.lessons)
+    await _typed(system, "audit", "--repair")
+    await _finished(system)
+    assert [one["status"] for one in await system.campus.certificates(learner)] == ["issued"]
+    await _typed(system, "verify", "--settled")
 
 
 async def test_a_service_that_is_running_is_not_rewound(system: System) -> None:
