@@ -58,10 +58,10 @@ async def acknowledgement_lost(run: Run) -> None:
     link = run.broker_of(stage.service)
     commits = Commits(link, stage.takes)
     lost = link.trap(ANSWER, "Produce", topic, then=Fate.LOST, times=None)
+    before = await commits.caught_up()
     await world.send()
 
     await lost.until_caught()
-    before = await commits.caught_up()
     await asyncio.sleep(run.chance.uniform(0, 2) if run.quick else _BEYOND_THE_CLIENT)
     assert commits.count == before, "something was committed, though its event was not acknowledged"
     lost.let_pass()
