@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.certificates.domain import (
+    RENDER_FAILED,
     Enrollment,
     Failure,
     Links,
@@ -107,6 +108,19 @@ def test_a_file_has_the_same_id_for_the_same_bytes_of_the_same_certificate_alone
 
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
+
+
+def test_a_file_is_kept_as_the_one_of_its_certificate() -> None:
+    file = PdfFile.of(PENDING, b"pdf")
+
+    assert (file.certificate_id, file.data) == (PENDING.certificate_id, b"pdf")
+
+
+def test_what_is_made_or_issued_has_failed_no_longer() -> None:
+    failed = replace(PENDING, failure=RENDER_FAILED)
+
+    assert failed.rendered("file-1").failure is None
+    assert failed.issued(NOW).failure is None
 
 
 def test_a_learner_is_congratulated_by_the_course_s_name_and_led_to_it() -> None:
