@@ -18,6 +18,7 @@ from services.certificates.handlers.examining import (
     strays_among_certificates,
     strays_among_notifications,
 )
+from shared.contracts.certificates import CertificateStatus
 from shared.verification import Defect, Flaw, Unjudged
 from tests.support.fakes_certificates import FakeCertificateStore, academy
 from tests.support.issuer import NOW
@@ -101,10 +102,47 @@ async def test_a_completed_enrollment_holds_its_certificate_and_its_notification
     assert await examine([COMPLETED, OPEN], store) == [Holding(COMPLETED, [whole], told, [])]
 
 
-async def test_files_are_not_asked_for_where_no_certificate_names_one(store: FakeCertificateStore) -> None:
-    store.stored[COMPLETED] = certificate(COMPLETED)
+@pytest.mark.parametrize(
+    ("status", "file_id", "flaws"),
+    [
+        (None, None, [Defect.MISSING_CERTIFICATE]),
+        ("pending", None, [Defect.UNFINISHED_CERTIFICATE, Defect.MISSING_NOTIFICATION]),
+        ("rendered", "file-1", [Defect.UNFINISHED_CERTIFICATE, Defect.MISSING_NOTIFICATION]),
+        ("failed", None, [Defect.MISSING_NOTIFICATION]),
+        ("revoked", None, [Defect.MISSING_NOTIFICATION]),
+        ("revoked", "gone", [Defect.MISSING_NOTIFICATION]),
+        ("issued", "file-1", [Defect.MISSING_NOTIFICATION] * 2),
+        ("issued", "gone", [Defect.MISSING_FILE, *[Defect.MISSING_NOTIFICATION] * 2]),
+        ("issued", None, [Unjudged.ISSUED_WITHOUT_FILE, *[Defect.MISSING_NOTIFICATION] * 2]),
+    ],
+)
+async def test_an_enrollment_of_which_nothing_was_told_lacks_what_its_certificate_asks_for(
+    store: FakeCertificateStore,
+    status: CertificateStatus | None,
+    file_id: str | None,
+    flaws: list[Defect | Unjudged],
+) -> None:
+    store.files["file-1"] = b"pdf"
+    if status is not None:
+        store.stored[COMPLETED] = replace(certificate(COMPLETED, file_id=file_id), status=status)
 
     [holding] = await examine([COMPLETED], store)
 
-    assert holding.flaws[0] == Flaw(Unjudged.ISSUED_WITHOUT_FILE, COMPLETED, COMPLETED)
+    assert holding.flaws == [Flaw(flaw, COMPLETED, COMPLETED) for flaw in flaws]
+
+
+async def test_a_second_certificate_of_an_enrollment_is_named(store: FakeCertificateStore) -> None:
+    store.stored[COMPLETED] = replace(certificate(COMPLETED), status="revoked")
+    store.doubles.append(replace(certificate(COMPLETED), certificate_id="another", status="revoked"))
+
+    [holding] = await examine([COMPLETED], store)
+
+    assert [flaw.kind for flaw in holding.flaws] == [Defect.DOUBLED_CERTIFICATE, Defect.MISSING_NOTIFICATION]
+
+
+async def test_files_are_not_asked_for_where_no_certificate_names_one(store: FakeCertificateStore) -> None:
+    store.stored[COMPLETED] = certificate(COMPLETED)
+
+    await examine([COMPLETED], store)
+
     assert "whole_files" not in store.calls
