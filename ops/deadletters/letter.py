@@ -92,7 +92,7 @@ class Known:
             "type": letter.type,
             "key": None if letter.key is None else readable(letter.key),
             "recordTime": letter.time,
-            "diedAt": letter.died_at,
+            "firstFailedAt": letter.died_at,
             "attempts": letter.attempts,
             "version": letter.version,
             "copies": self.copies,

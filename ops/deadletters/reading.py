@@ -1,8 +1,8 @@
 """Reading topics from end to end, and single records of them, with flat memory."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.console import Console
@@ -37,11 +37,13 @@ async def survey(target: Target, services: Iterable[Service], out: Console) -> A
             # finished here is buried by now, if it died again.
             committed = {service: await groups.committed(service, [replays_of(service)]) for service in services}
         with bar(out, "reading replays") as report:
-            async for record in whole(target, list(map(replays_of, committed)), report):
-                index.add_replay(record, committed[_service_of(record)])
+            async with aclosing(whole(target, list(map(replays_of, committed)), report)) as records:
+                async for record in records:
+                    index.add_replay(record, committed[_service_of(record)])
         with bar(out, "reading dead letters") as report:
-            async for record in whole(target, list(map(dead_letters_of, committed)), report):
-                index.add(read(_service_of(record), record))
+            async with aclosing(whole(target, list(map(dead_letters_of, committed)), report)) as records:
+                async for record in records:
+                    index.add(read(_service_of(record), record))
         yield index
 
 
@@ -57,7 +59,7 @@ def bar(out: Console, name: str) -> Iterator[Report]:
         yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
-async def whole(target: Target, topics: Sequence[str], report: Report) -> AsyncIterator[Record]:
+async def whole(target: Target, topics: Sequence[str], report: Report) -> AsyncGenerator[Record, None]:
     """Every record of these topics that stands there now.
 
     Raises:
@@ -83,7 +85,7 @@ async def whole(target: Target, topics: Sequence[str], report: Report) -> AsyncI
             watch.saw(batches)
 
 
-async def records_of(target: Target, letters: Iterable[Known]) -> AsyncIterator[tuple[Known, Record | None]]:
+async def records_of(target: Target, letters: Iterable[Known]) -> AsyncGenerator[tuple[Known, Record | None], None]:
     """The record of each of these letters, as it stands in its topic; None where it is no longer there.
 
     Raises:

@@ -1,7 +1,8 @@
 """Sending dead letters again, and marking them as done: at a limited rate, each acknowledged before it counts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from ops.deadletters.letter import Known
@@ -100,7 +101,7 @@ async def mark_discarded(
         OperatorError: the broker is away, failed, or did not take one.
     """
 
-    async def marks() -> AsyncIterator[Outgoing]:
+    async def marks() -> AsyncGenerator[Outgoing, None]:
         for known in letters:
             yield mark(known, reason=reason, at=at)
 
@@ -128,26 +129,27 @@ def mark(known: Known, *, reason: str, at: int) -> Outgoing:
     return Outgoing(dead_letters_of(known.letter.service), None, None, headers)
 
 
-async def _replays(target: Target, letters: Iterable[Known], sent: Sent) -> AsyncIterator[Outgoing]:
-    async for known, record in records_of(target, letters):
-        if record is None:
-            sent.gone += 1
-            sent.note(known.letter.position)
-        else:
-            yield replay(known, record)
+async def _replays(target: Target, letters: Iterable[Known], sent: Sent) -> AsyncGenerator[Outgoing, None]:
+    async with aclosing(records_of(target, letters)) as records:
+        async for known, record in records:
+            if record is None:
+                sent.gone += 1
+                sent.note(known.letter.position)
+            else:
+                yield replay(known, record)
 
 
 async def _paced(
-    target: Target, messages: AsyncIterator[Outgoing], pace: Pace, sent: Sent, report: Callable[[int], None]
+    target: Target, messages: AsyncGenerator[Outgoing, None], pace: Pace, sent: Sent, report: Callable[[int], None]
 ) -> None:
-    async with target.producer() as producer:
-        async for part in _slices(messages, pace.at_once):
+    async with target.producer() as producer, aclosing(messages), aclosing(_slices(messages, pace.at_once)) as parts:
+        async for part in parts:
             await _send(producer, part, sent)
             report(sent.acknowledged)
             await pace.after(len(part))
 
 
-async def _slices(messages: AsyncIterator[Outgoing], size: int) -> AsyncIterator[list[Outgoing]]:
+async def _slices(messages: AsyncIterator[Outgoing], size: int) -> AsyncGenerator[list[Outgoing], None]:
     part: list[Outgoing] = []
     room = _SLICE_BYTES
     async for message in messages:

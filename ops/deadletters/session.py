@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,9 +56,10 @@ async def one(target: Target, position: Position, out: Console) -> tuple[Known, 
     """
     wanted = Selection(positions=frozenset([position]))
     [known] = (await listed(target, wanted, limit=1, discarded=True, out=out)).letters
-    async for _, record in records_of(target, [known]):
-        if record is not None:
-            return known, record
+    async with aclosing(records_of(target, [known])) as records:
+        async for _, record in records:
+            if record is not None:
+                return known, record
     raise OperatorError(absent([position]))
 
 

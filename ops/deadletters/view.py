@@ -49,7 +49,7 @@ def lines_of(shown: dict[str, object]) -> Iterator[str]:
                 yield from (f"  {header}: {text}" for header, text in said)
             case "value", str():
                 yield f"value: {said}{' …' if shown['valueCut'] else ''}"
-            case "recordTime" | "diedAt", int():
+            case "recordTime" | "firstFailedAt", int():
                 moment = moment_of(said)
                 yield f"{name}: {said}" + (f" ({moment} UTC)" if moment != str(said) else "")
             case "valueCut", _:

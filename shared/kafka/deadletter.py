@@ -12,6 +12,7 @@ ORIGINAL_TOPIC = "x-dead-letter-topic"
 ORIGINAL_PARTITION = "x-dead-letter-partition"
 ORIGINAL_OFFSET = "x-dead-letter-offset"
 ORIGINAL_TIMESTAMP = "x-dead-letter-timestamp"
+FIRST_FAILED_AT = "x-dead-letter-first-failed-at"
 #: How often the record has been replayed; believed on a service's replays alone.
 REPLAYS = "x-dead-letter-replays"
 VALUE_SHA256 = "x-dead-letter-value-sha256"
@@ -102,7 +103,8 @@ def dead_letter(
     """The dead letter of a record that `group` could not handle.
 
     The error is named by its class, never by its message: a message may hold what the sender wrote. A replay that
-    dies again keeps the position it had at first and the count of its replays; who sends a count elsewhere has none.
+    dies again keeps the position it had at first, the moment it first failed, and the count of its replays; who sends a
+    count elsewhere has none.
     """
     known = position_in(record.headers) if record.topic == replays_of(group) else None
     position = known or Position(record.topic, record.partition, record.offset)
@@ -114,11 +116,13 @@ def dead_letter(
         "x-dead-letter-group": group,
         "x-dead-letter-error": type(failure).__name__,
         "x-dead-letter-attempts": attempts.count,
-        "x-dead-letter-first-failed-at": attempts.first_failed_at,
+        FIRST_FAILED_AT: attempts.first_failed_at,
         "x-dead-letter-version": version,
     }
     if known is not None:
         appended[REPLAYS] = replays_in(record.headers)
+        before = number_in(record.headers, FIRST_FAILED_AT)
+        appended[FIRST_FAILED_AT] = attempts.first_failed_at if before is None else before
     elif last_header(record.headers, REPLAYS) is not None:
         appended[REPLAYS] = 0
     headers = [(name, str(value).encode("ascii", "backslashreplace")) for name, value in appended.items()]

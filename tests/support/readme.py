@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 SHELLS = frozenset({"bash", "sh", "console", "shell"})
 _SECONDS = 180.0
 _END_SECONDS = 30.0
+_TRACEBACK = "Traceback (most recent call last)"
 _PROBE_SECONDS = 0.1
 _FENCE = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -145,6 +146,8 @@ class Reader:
             raise Failed(_story(block, f"took longer than {block.seconds:.0f} s", running.output())) from None
         if code != int(block.marks.get("exit", 0)):
             raise Failed(_story(block, f"ended with exit code {code}", running.output()))
+        if _TRACEBACK in running.output():  # also where the code is as it should be
+            raise Failed(_story(block, "printed a traceback", running.output()))
 
     def _start(self, block: Block) -> None:
         running = self._launch(block)

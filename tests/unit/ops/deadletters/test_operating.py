@@ -381,8 +381,8 @@ async def test_a_moment_that_no_calendar_has_is_shown_as_the_number_it_is(
     screen.print(table((await operator.list()).letters))
 
     assert "9223372036854775807" in screen.file.getvalue()  # type: ignore[attr-defined]
-    assert list(lines_of({"diedAt": 2**63 - 1, "recordTime": 0})) == [
-        "diedAt: 9223372036854775807",
+    assert list(lines_of({"firstFailedAt": 2**63 - 1, "recordTime": 0})) == [
+        "firstFailedAt: 9223372036854775807",
         "recordTime: 0 (1970-01-01 00:00:00 UTC)",
     ]
 

@@ -8,6 +8,7 @@ from shared.kafka.records import Record
 from tests.support.builders import Header, command, record
 from tests.support.fake_log import FakeLog
 from tests.support.issuer import NOW
+from tests.support.key_set import FakeClock
 from tests.support.process import Process
 
 DEAD_LETTERS = "progress.deadletters"
@@ -27,8 +28,8 @@ def replay(log: FakeLog, letter: Record, count: int, topic: str = REPLAYS) -> No
 
 
 @pytest.mark.parametrize("own", [[], FORGED], ids=["none of its own", "a sender's own"])
-async def test_a_replay_that_dies_again_keeps_its_first_position_its_bytes_and_its_count(
-    process: Process, log: FakeLog, own: list[Header]
+async def test_a_replay_that_dies_again_keeps_its_first_position_its_moment_its_bytes_and_its_count(
+    process: Process, log: FakeLog, clock: FakeClock, own: list[Header]
 ) -> None:
     log.add(command("lesson-1"))
     poison = command(value=b"\xff", headers=[("odd", b"\xfe"), ("none", None), *own], timestamp=NOW - 5)
@@ -36,6 +37,7 @@ async def test_a_replay_that_dies_again_keeps_its_first_position_its_bytes_and_i
     await process.run()
 
     for count in (1, 2, 3):
+        clock.move(60_000)
         replay(log, log.read(DEAD_LETTERS)[-1], count)
         await process.run()
 
@@ -43,6 +45,7 @@ async def test_a_replay_that_dies_again_keeps_its_first_position_its_bytes_and_i
         assert position_in(letter.headers) == Position(PROGRESS_COMMANDS, 0, 1)
         assert replays_in(letter.headers) == count
         assert number_in(letter.headers, "x-dead-letter-timestamp") == NOW - 5
+        assert number_in(letter.headers, "x-dead-letter-first-failed-at") == NOW
         assert (letter.key, letter.value) == (poison.key, poison.value)
         assert letter.headers[: len(poison.headers)] == poison.headers
         assert len(letter.headers) == len(poison.headers) + 10
