@@ -39,6 +39,13 @@ async def issued(store: FakeCertificateStore, *enrollment_ids: str) -> Certifica
     return next(iter(made.values())).certificate
 
 
+class WithoutRecovery(FakeTypesetter):
+    """Once a worker has died no other one works."""
+
+    async def recover(self) -> None:
+        raise Transient("no worker works")
+
+
 def kinds(made: Made) -> list[str]:
     return [notification.kind for notification in made.notifications]
 
@@ -282,6 +289,17 @@ async def test_a_page_that_ends_its_worker_keeps_only_itself_waiting() -> None:
 
     assert [key for key, one in made.items() if one.waits is not None] == ["enrollment-3"]
     assert sum(one.issued for one in made.values()) == 4
+
+
+async def test_when_the_workers_go_away_behind_a_page_the_page_is_kept_and_the_others_wait() -> None:
+    store = academy(*(f"enrollment-{number}" for number in range(3)))
+    await store.user("learner-2", "deadly")
+    store.enrolled["enrollment-1"] = ("learner-2", "course-1", NOW)
+
+    made = await issuer(store, WithoutRecovery()).issue(list(store.enrolled))
+
+    assert [key for key, one in made.items() if one.waits is not None] == ["enrollment-1", "enrollment-2"]
+    assert {one.workers_ended for one in store.stored.values()} == {0}
 
 
 async def test_a_page_that_always_ends_its_worker_fails_in_the_end() -> None:
