@@ -174,6 +174,10 @@ async def test_what_waits_is_said_without_the_outside_s_words(
     log.add(command(authorization=signed_token(issuer)))
     await process.run()
     assert {line["event"] for line in written.lines} == {"record.waits", "lesson.completed"}
+    [waits] = [line for line in written.lines if line["event"] == "record.waits"]
+    place = (waits["topic"], waits["partition"], waits["offset"])
+    assert (*place, waits["error"], waits["attempt"]) == ("progress.commands", 0, 0, "Transient", 1)
+    assert waits["seconds"] >= 0
     assert SECRET not in written.text
 
 
