@@ -9,11 +9,9 @@ from ops.commands.options import JsonOption, ReportOption, TokenOption, console,
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.table import Table
 
-    from ops.repair.findings import Finding
+    from ops.repair.index import Index
     from ops.repair.plan import Plan
     from ops.target import Target
 
@@ -42,72 +40,81 @@ def audit(
     report: ReportOption = None,
 ) -> None:
     """List what does not follow from the facts: percentages, certificates, PDFs and notifications."""
-    from ops.repair.plan import plan
+    from ops.repair.index import Index
     from ops.target import current
 
     target = current(token=token)
     if repair:
         target.operator_token()  # said now, not after a long audit
-    unreadable = set[tuple[str, str]]()
-    findings = run(_findings(target, unreadable, try_all=failed), interrupted="nothing was changed")
-    for collection, identity in sorted(unreadable)[:_SHOWN]:
-        say(console())(f"passed over, since it cannot be read: {collection} {identity}")
-    if as_json:
-        print_json([finding.row() for finding in findings])
-    if not findings and not unreadable:
-        console().print("No differences: percentages, certificates and notifications follow from the facts.")
-    elif findings and not as_json:
-        console().print(_table(findings))
-    if not repair:
-        write_report(report, {"differences": [finding.row() for finding in findings], "repaired": False})
-        if findings:
-            raise OperatorError(f"{_differences(findings)}; `lesson-progress audit --repair` sends what heals them")
-    else:
-        _repair(target, findings, plan(findings), patience=patience if wait else None, failed=failed, report=report)
+    with Index() as index:
+        run(_find(target, index, try_all=failed), interrupted="nothing was changed")
+        unreadable = index.unreadable_count()
+        for collection, identity in index.unreadable(_SHOWN):
+            say(console())(f"passed over, since it cannot be read: {collection} {identity}")
+        if as_json:
+            print_json(finding.row() for finding in index.findings())
+        if not index and not unreadable:
+            console().print("No differences: percentages, certificates and notifications follow from the facts.")
+        elif index and not as_json:
+            console().print(_table(index))
+        if repair:
+            _repair(target, index, patience=patience if wait else None, failed=failed, report=report)
+        else:
+            _report(index, report)
     if unreadable:
         raise OperatorError(
-            f"{len(unreadable)} document{'' if len(unreadable) == 1 else 's'} could not be read: mend them by hand, "
+            f"{unreadable} document{'' if unreadable == 1 else 's'} could not be read: mend them by hand, "
             "and audit again; `lesson-progress verify` names them all"
         )
 
 
-def _repair(
-    target: "Target",
-    findings: "Sequence[Finding]",
-    planned: "Plan",
-    *,
-    patience: float | None,
-    failed: bool,
-    report: ReportOption,
-) -> None:
+def _report(index: "Index", report: ReportOption) -> None:
+    """Write what was found.
+
+    Raises:
+        OperatorError: something was.
+    """
+    write_report(report, {"differences": (finding.row() for finding in index.findings()), "repaired": False})
+    if index:
+        raise OperatorError(f"{_differences(len(index))}; `lesson-progress audit --repair` sends what heals them")
+
+
+def _repair(target: "Target", index: "Index", *, patience: float | None, failed: bool, report: ReportOption) -> None:
     """Say what will be sent, send it, wait for what comes of it, and say what is left.
 
     Raises:
         OperatorError: something is left.
     """
-    tell = say(console())
-    if findings:
+    tell, planned = say(console()), index.plan()
+    if index:
         console().print(_plan_table(planned))
     if planned.commands:
         tell(f"To be sent: {', '.join(f'{count} {kind}' for kind, count in planned.sent.items())}.")
-        run(_send(target, planned), interrupted=SENT_STAYS)
-        tell(f"{len(planned.commands)} commands sent.")
-    remaining = [finding for finding in findings if finding.remedy is None]
+        run(_send(target, index), interrupted=SENT_STAYS)
+        tell(f"{planned.commands} commands sent.")
     waited = patience is not None and bool(planned.commands)
     if waited:
-        remaining += run(_left(target, planned, patience=patience or 0, failed=failed), interrupted=SENT_STAYS)
-        remaining = list(dict.fromkeys(remaining))
+        run(_wait(target, index, patience=patience or 0, failed=failed), interrupted=SENT_STAYS)
     # In the report nothing counts as repaired before the broker has every command.
     write_report(
         report,
         {
-            "differences": [finding.row() for finding in findings],
+            "differences": (finding.row() for finding in index.findings()),
             "repaired": True,
             "sent": planned.sent,
-            "left": [finding.row() for finding in remaining] if waited or not planned.commands else None,
+            "left": (one.row() for one in index.remaining()) if waited or not planned.commands else None,
         },
     )
-    if any(finding.remedy is not None for finding in remaining):
+    _say_what_is_left(index, patience)
+    if waited:
+        tell("Healed: an audit of these enrollments finds no difference any more.")
+    elif planned.commands:
+        tell("They are carried out in the background; audit again in a moment.")
+
+
+def _say_what_is_left(index: "Index", patience: float | None) -> None:
+    remaining = index.remaining_count()
+    if index.healable_count():
         raise OperatorError(
             f"{_differences(remaining)} left, and nothing more was healed for {patience:g} s: are the services up? "
             f"What was sent stays in its topic; {_AGAIN}"
@@ -115,62 +122,59 @@ def _repair(
     if remaining:
         raise OperatorError(
             f"{_differences(remaining)} left that no command heals before the cause is mended "
-            f"({', '.join(sorted({finding.code or finding.kind for finding in remaining}))}); {_AGAIN}"
+            f"({', '.join(index.remaining_causes())}); {_AGAIN}"
         )
-    if waited:
-        tell("Healed: an audit of these enrollments finds no difference any more.")
-    elif planned.commands:
-        tell("They are carried out in the background; audit again in a moment.")
 
 
-async def _findings(target: "Target", unreadable: set[tuple[str, str]], *, try_all: bool) -> "list[Finding]":
+async def _find(target: "Target", index: "Index", *, try_all: bool) -> None:
     from rich.progress import Progress
 
     from ops.repair.auditing import auditing
 
     with Progress(console=console(), transient=True) as progress:
         tasks = {part: progress.add_task(f"auditing {part}", total=None) for part in ("percentages", "certificates")}
-        async with auditing(target, try_all=try_all, on_unreadable=lambda *place: unreadable.add(place)) as system:
+        async with auditing(target, try_all=try_all, on_unreadable=index.add_unreadable) as system:
             found = system.findings(lambda part, n, of: progress.update(tasks[part], completed=n, total=of))
-            return [finding async for finding in found]
+            async for finding in found:
+                index.add(finding)
 
 
-async def _send(target: "Target", planned: "Plan") -> None:
+async def _send(target: "Target", index: "Index") -> None:
     from ops.repair.carrying_out import send
 
-    await send(target, [(remedy.topic, key, remedy.command(key)) for remedy, key in planned.commands])
+    await send(target, ((remedy.topic, key, remedy.command(key)) for remedy, key in index.commands()))
 
 
-async def _left(target: "Target", planned: "Plan", *, patience: float, failed: bool) -> "list[Finding]":
+async def _wait(target: "Target", index: "Index", *, patience: float, failed: bool) -> None:
     from rich.progress import Progress
 
     from ops.repair.auditing import auditing
-    from ops.repair.carrying_out import left
+    from ops.repair.carrying_out import wait
 
-    ids = planned.enrollment_ids
+    of = index.waiting()
     with Progress(console=console(), transient=True) as progress:
-        task = progress.add_task("healed", total=len(ids))
+        task = progress.add_task("healed", total=of)
         async with auditing(target, try_all=failed) as system:
-            return await left(
+            await wait(
                 system,
-                ids,
+                index,
                 patience=patience,
-                on_progress=lambda waiting: progress.update(task, completed=len(ids) - waiting),
+                on_progress=lambda waiting: progress.update(task, completed=of - waiting),
             )
 
 
-def _differences(findings: "Sequence[Finding]") -> str:
-    return f"{len(findings)} difference{'' if len(findings) == 1 else 's'}"
+def _differences(count: int) -> str:
+    return f"{count} difference{'' if count == 1 else 's'}"
 
 
-def _table(findings: "Sequence[Finding]") -> "Table":
+def _table(index: "Index") -> "Table":
     from rich.table import Column, Table
 
     table = Table(*(Column(heading, overflow="fold") for heading in ("kind", "enrollment", "what", "healed by")))
-    for one in findings[:_SHOWN]:
+    for one in index.findings(_SHOWN):
         table.add_row(one.kind, one.enrollment_id, one.says, one.remedy.typed if one.remedy else "")
-    if len(findings) > _SHOWN:
-        table.add_row("…", f"and {len(findings) - _SHOWN} more", "`--json` lists all", "")
+    if len(index) > _SHOWN:
+        table.add_row("…", f"and {len(index) - _SHOWN} more", "`--json` lists all", "")
     return table
 
 

@@ -1,7 +1,6 @@
 """Options that several commands have, and how they print."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
+from ops.commands.documents import pieces
 from ops.errors import Interrupted, OperatorError
 from ops.kinds import OwnStackKind, StackKind
 from ops.logs import said_to_people
@@ -53,12 +53,14 @@ def run(step: Coroutine[Any, Any, T], *, interrupted: str | Callable[[], str]) -
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print one JSON document; an iterator is an array of any length."""
+    for piece in pieces(value):
+        typer.echo(piece, nl=False)
+    typer.echo()
 
 
 def write_report(path: Path | None, report: object) -> None:
-    """Write a report where it was asked for.
+    """Write a report where it was asked for; an iterator in it is an array of any length.
 
     Raises:
         OperatorError: the file cannot be written.
@@ -67,7 +69,9 @@ def write_report(path: Path | None, report: object) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        with path.open("w") as file:
+            file.writelines(pieces(report))
+            file.write("\n")
     except OSError as failure:
         raise OperatorError(f"the report cannot be written to {path}: {failure.strerror}") from None
 

@@ -3,12 +3,13 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from itertools import islice
 from typing import Protocol
 
 from ops.conversation import command_headers
 from ops.repair.findings import Finding
+from ops.repair.index import Index
 from ops.target import Target
 from shared.contracts.values import Message
 
@@ -46,34 +47,28 @@ class Looking(Protocol):
         """What is not as it ought to be with these at this moment."""
 
 
-async def left(
+async def wait(
     audit: Looking,
-    enrollment_ids: Sequence[str],
+    index: Index,
     *,
     patience: float,
     on_progress: Callable[[int], None] = lambda _: None,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> list[Finding]:
-    """Wait until nothing is left to heal; answers what is, when `patience` seconds have healed no enrollment more.
+) -> None:
+    """Wait until nothing is left to heal, or `patience` seconds have healed no enrollment more; the index has the rest.
 
-    What only a person can mend is answered as well, and not waited for. `on_progress` hears how many enrollments wait.
+    What only a person can mend is noted as well, and not waited for. `on_progress` hears how many enrollments wait.
     """
-    waiting, for_a_person = list(enrollment_ids), list[Finding]()
-    healed_at = monotonic()
+    waiting, healed_at = index.waiting(), monotonic()
     while True:
         looked_at = monotonic()
-        found = [one for ids in _pages(waiting) for one in await audit.among(ids)]
-        still = {one.enrollment_id for one in found if one.remedy is not None}
-        if len(still) < len(waiting):
+        for ids in index.pages(_AT_ONCE):
+            index.looked_at(ids, await audit.among(ids))
+        before, waiting = waiting, index.waiting()
+        if waiting < before:
             healed_at = monotonic()
-            for_a_person += [one for one in found if one.enrollment_id not in still]
-            waiting = sorted(still)
-        on_progress(len(waiting))
+        on_progress(waiting)
         if not waiting or monotonic() - healed_at >= patience:
-            return for_a_person + [one for one in found if one.enrollment_id in still]
+            return
         await sleep(max(_LOOK_SECONDS, monotonic() - looked_at))
-
-
-def _pages(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (ids[n : n + _AT_ONCE] for n in range(0, len(ids), _AT_ONCE))

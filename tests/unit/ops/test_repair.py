@@ -2,20 +2,24 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import tracemalloc
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.errors import RequestTimedOutError
 
+from ops.commands.documents import pieces
+from ops.commands.options import write_report
 from ops.development import DevelopmentIdentity, SigningAlgorithm
-from ops.repair import auditing
-from ops.repair.carrying_out import left
+from ops.repair import auditing, carrying_out
+from ops.repair.carrying_out import wait
 from ops.repair.findings import Finding, Remedy, of_certificate, of_progress
-from ops.repair.plan import Step, plan
+from ops.repair.index import Index
+from ops.repair.plan import Step
 from ops.target import Target
 from ops.unreadable import OnUnreadable
 from services.certificates.inspection import Lack, Lacking
@@ -77,6 +81,15 @@ class Audit:
     async def among(self, enrollment_ids: Collection[str]) -> list[Finding]:
         self.asked.append(list(enrollment_ids))
         return self.looks.pop(0) if self.looks else []
+
+
+@contextmanager
+def holding(*findings: Finding) -> Iterator[Index]:
+    """What an audit found."""
+    with Index() as index:
+        for finding in findings:
+            index.add(finding)
+        yield index
 
 
 @pytest.fixture
@@ -222,12 +235,82 @@ def test_a_repair_without_a_token_is_refused_before_the_audit(
     assert "an operator's token is needed" in ended.err
 
 
+def test_a_document_of_any_length_is_written_as_a_short_one_is(tmp_path: Path) -> None:
+    rows: list[object] = [{"says": "25 %\u2028é\n", "left": [], "by": {"a": None}}, {}, [1, 2]]
+    for made in (rows, [], rows[:1]):
+        whole = {"differences": made, "repaired": True, "sent": {"progress.recalculate.v1": 1}, "left": None}
+        write_report(tmp_path / "report.json", {**whole, "differences": iter(made)})
+
+        assert "".join(pieces(iter(made))) == json.dumps(made, indent=2, ensure_ascii=False)
+        assert (tmp_path / "report.json").read_text() == json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+@dataclass
+class Restored:
+    """Much is wrong, and nobody should hold it: a command heals one half, and a person the other."""
+
+    wrong: int
+    sent: int = 0
+
+    async def findings(self, _: object) -> AsyncIterator[Finding]:
+        for n in range(self.wrong):
+            yield self._wrong(n, STALE)
+
+    async def among(self, enrollment_ids: Collection[str]) -> list[Finding]:
+        return [self._wrong(n, FAILED) for n in map(int, enrollment_ids) if n % 2]
+
+    @staticmethod
+    def _wrong(n: int, what: Finding) -> Finding:
+        return replace(what, enrollment_id=f"{n:07}", says=f"{n} % is stored")
+
+    async def send(self, *_: object, **__: object) -> asyncio.Future[None]:
+        self.sent += 1
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acknowledged.set_result(None)
+        return acknowledged
+
+
+def test_what_a_repair_holds_does_not_grow_with_what_is_wrong(
+    command: Command, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying_out, "_IN_FLIGHT", 100)
+    monkeypatch.setattr(carrying_out, "_AT_ONCE", 100)
+
+    def peak(wrong: int) -> int:
+        system = Restored(wrong)
+
+        @asynccontextmanager
+        async def auditing_(*_: object, **__: object) -> AsyncIterator[Restored]:
+            yield system
+
+        monkeypatch.setattr(auditing, "auditing", auditing_)
+        monkeypatch.setattr(producer, "send", system.send)
+        tracemalloc.start()
+        try:
+            ended = command("audit", "--repair", "--report", "report.json")
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert f"{wrong // 2} differences left that no command heals" in ended.err
+        assert system.sent == wrong
+        report = json.loads(Path("report.json").read_text())
+        assert (len(report["differences"]), len(report["left"])) == (wrong, wrong // 2)
+        return most
+
+    peak(200)  # whatever is imported, and kept, is so by now
+
+    assert peak(6_000) - peak(600) < 200_000  # bytes; one finding alone takes 300
+
+
 class TestPlan:
     def test_a_command_heals_all_findings_of_its_kind_of_one_enrollment(self) -> None:
-        planned = plan([STALE, UNTOLD, NO_PDF, FAILED])
+        with holding(STALE, UNTOLD, NO_PDF, FAILED) as index:
+            planned, commands = index.plan(), list(index.commands())
+            waiting = [list(page) for page in index.pages(1)]
 
-        assert planned.commands == [(Remedy.GENERATE, "enrollment-2"), (Remedy.RECALCULATE, "enrollment-1")]
-        assert planned.enrollment_ids == ["enrollment-1", "enrollment-2"]
+        assert commands == [(Remedy.GENERATE, "enrollment-2"), (Remedy.RECALCULATE, "enrollment-1")]
+        assert waiting == [["enrollment-1"], ["enrollment-2"]]
+        assert planned.sent == {"certificate.generate.v1": 1, "progress.recalculate.v1": 1}
         assert planned.steps == [
             Step("certificate_failed", None, 1),
             Step("certificate_ready_notification_missing", Remedy.RECALCULATE, 1),
@@ -249,37 +332,42 @@ class TestPlan:
 class TestWaiting:
     """Time passes by a second between two looks."""
 
-    async def wait(self, audit: Audit, *ids: str, patience: float = 3) -> tuple[list[Finding], list[int]]:
+    async def wait(self, audit: Audit, *found: Finding, patience: float = 3) -> tuple[list[Finding], list[int]]:
         now, heard = [0.0], list[int]()
 
         async def sleep(_: float) -> None:
             now[0] += 1
 
-        remaining = await left(
-            audit, ids, patience=patience, on_progress=heard.append, monotonic=lambda: now[0], sleep=sleep
-        )
-        return remaining, heard
+        with holding(*found) as index:
+            await wait(audit, index, patience=patience, on_progress=heard.append, monotonic=lambda: now[0], sleep=sleep)
+            return list(index.remaining()), heard
 
     async def test_it_ends_when_nothing_is_left_and_looks_only_at_what_is_not_healed(self) -> None:
         audit = Audit([], looks=[[STALE, NO_PDF], [NO_PDF], []])
 
-        assert await self.wait(audit, "enrollment-1", "enrollment-2") == ([], [2, 1, 0])
+        assert await self.wait(audit, STALE, NO_PDF) == ([], [2, 1, 0])
         assert audit.asked == [["enrollment-1", "enrollment-2"], ["enrollment-1", "enrollment-2"], ["enrollment-2"]]
 
     async def test_it_is_patient_as_long_as_something_is_healed(self) -> None:
         audit = Audit([], looks=[[STALE, NO_PDF]] * 3 + [[NO_PDF]] * 3)
 
-        assert await self.wait(audit, "enrollment-1", "enrollment-2") == ([], [2, 2, 2, 1, 1, 1, 0])
+        assert await self.wait(audit, STALE, NO_PDF) == ([], [2, 2, 2, 1, 1, 1, 0])
 
     async def test_it_gives_up_when_nothing_more_is_healed(self) -> None:
         audit = Audit([], looks=[[STALE]] * 9)
 
-        assert await self.wait(audit, "enrollment-1") == ([STALE], [1, 1, 1, 1])
+        assert await self.wait(audit, STALE) == ([STALE], [1, 1, 1, 1])
 
     async def test_what_turns_out_to_need_a_person_is_answered_and_not_waited_for(self) -> None:
+        worth_trying = of_certificate(HOPELESS, try_all=True)
         audit = Audit([], looks=[[NO_PDF, FAILED], []])
 
-        assert await self.wait(audit, "enrollment-2", "enrollment-3") == ([FAILED], [1, 0])
+        assert await self.wait(audit, NO_PDF, worth_trying) == ([FAILED], [1, 0])
+
+    async def test_what_a_look_finds_takes_the_place_of_what_was_found_before(self) -> None:
+        hopeless = replace(FAILED, enrollment_id="enrollment-1")
+
+        assert await self.wait(Audit([], looks=[[hopeless]]), STALE, hopeless, FAILED) == ([FAILED, hopeless], [0])
 
 
 def test_a_certificate_is_revoked_only_by_who_says_yes(command: Command, producer: Producer) -> None:

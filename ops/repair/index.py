@@ -1,0 +1,131 @@
+"""What an audit found, kept on disk while a command runs: memory stays flat, however much is wrong.
+
+The file is SQLite's own temporary one: private, and gone with the connection.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Self
+
+from ops.repair.findings import Finding, Remedy
+from ops.repair.plan import Plan, Step
+
+_NAMES = [field.name for field in fields(Finding)]
+_COLUMNS = ", ".join(_NAMES)
+_row = attrgetter(*_NAMES)
+_TABLES = f"""
+CREATE TABLE found (n INTEGER PRIMARY KEY, {_COLUMNS});
+CREATE TABLE remaining (n INTEGER PRIMARY KEY, {_COLUMNS});
+CREATE INDEX remaining_of ON remaining (enrollment_id);
+CREATE TABLE commands (remedy, enrollment_id, PRIMARY KEY (remedy, enrollment_id)) WITHOUT ROWID;
+CREATE TABLE waiting (enrollment_id PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE unreadable (collection, identity, PRIMARY KEY (collection, identity)) WITHOUT ROWID;
+"""
+_INTO = f"({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
+
+
+class Index:
+    """Findings, the commands that heal them, and what is left once these were sent; use it with `with`."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        # Nothing is ever rolled back or outlives the connection.
+        self._db.executescript("PRAGMA journal_mode = off; PRAGMA synchronous = off;" + _TABLES + "BEGIN;")
+        self._steps = Counter[tuple[str, Remedy | None]]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def add(self, finding: Finding) -> None:
+        """Take in what the audit found."""
+        self._steps[finding.kind, finding.remedy] += 1
+        self._db.execute(f"INSERT INTO found {_INTO}", _row(finding))
+        if finding.remedy is None:
+            self._db.execute(f"INSERT INTO remaining {_INTO}", _row(finding))
+        else:
+            self._db.execute("INSERT OR IGNORE INTO commands VALUES (?, ?)", (finding.remedy, finding.enrollment_id))
+            self._db.execute("INSERT OR IGNORE INTO waiting VALUES (?)", (finding.enrollment_id,))
+
+    def add_unreadable(self, collection: str, identity: str) -> None:
+        """Note a document that the audit passed over, however often it did."""
+        self._db.execute("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", (collection, identity))
+
+    def unreadable(self, limit: int) -> Iterator[tuple[str, str]]:
+        """Those documents by collection and id, sorted, at most `limit`."""
+        yield from self._db.execute("SELECT * FROM unreadable ORDER BY collection, identity LIMIT ?", (limit,))
+
+    def unreadable_count(self) -> int:
+        """How many these are."""
+        return self._one("SELECT count(*) FROM unreadable")
+
+    def __len__(self) -> int:
+        return self._steps.total()
+
+    def findings(self, limit: int = -1) -> Iterator[Finding]:
+        """What was found, in the audit's order, at most `limit` of it."""
+        return map(_finding, self._db.execute("SELECT * FROM found ORDER BY n LIMIT ?", (limit,)))
+
+    def plan(self) -> Plan:
+        """What heals these findings."""
+        steps = sorted(self._steps.items(), key=lambda step: step[0][0])
+        return Plan(
+            [Step(*what, n) for what, n in steps],
+            dict(self._db.execute("SELECT remedy, count(*) FROM commands GROUP BY remedy")),
+        )
+
+    def commands(self) -> Iterator[tuple[Remedy, str]]:
+        """Each command once for each enrollment that needs it, however many of its findings it heals."""
+        for remedy, enrollment_id in self._db.execute("SELECT * FROM commands ORDER BY remedy, enrollment_id"):
+            yield Remedy(remedy), enrollment_id
+
+    def waiting(self) -> int:
+        """How many enrollments have a command that is not known to have healed them."""
+        return self._one("SELECT count(*) FROM waiting")
+
+    def pages(self, size: int) -> Iterator[Sequence[str]]:
+        """The ids of these enrollments; a page may be noted as looked at before the next is asked for."""
+        query = "SELECT enrollment_id FROM waiting WHERE enrollment_id > ? ORDER BY enrollment_id LIMIT ?"
+        last: str | int = 0  # SQLite takes any text for greater than any number
+        while page := [enrollment_id for (enrollment_id,) in self._db.execute(query, (last, size))]:
+            yield page
+            last = page[-1]
+
+    def looked_at(self, enrollment_ids: Iterable[str], found: Sequence[Finding]) -> None:
+        """Note all that is wrong with these enrollments now; they wait as long as a command may heal any of it."""
+        still = {finding.enrollment_id for finding in found if finding.remedy is not None}
+        looked_at = [(enrollment_id,) for enrollment_id in enrollment_ids]
+        self._db.executemany("DELETE FROM remaining WHERE enrollment_id = ?", looked_at)
+        self._db.executemany(f"INSERT INTO remaining {_INTO}", map(_row, found))
+        self._db.executemany("DELETE FROM waiting WHERE enrollment_id = ?", (i for i in looked_at if i[0] not in still))
+
+    def remaining(self) -> Iterator[Finding]:
+        """What is wrong still, as far as it was looked at; until then, what no command heals."""
+        return map(_finding, self._db.execute("SELECT * FROM remaining ORDER BY n"))
+
+    def remaining_count(self) -> int:
+        """How much that is."""
+        return self._one("SELECT count(*) FROM remaining")
+
+    def healable_count(self) -> int:
+        """How much of it a command heals that was sent."""
+        return self._one("SELECT count(*) FROM remaining WHERE remedy IS NOT NULL")
+
+    def remaining_causes(self) -> list[str]:
+        """The causes of what remains, each once: its code, or its kind where it has none."""
+        query = "SELECT DISTINCT coalesce(nullif(code, ''), kind) FROM remaining ORDER BY 1"
+        return [cause for (cause,) in self._db.execute(query)]
+
+    def _one(self, query: str) -> int:
+        number: int = self._db.execute(query).fetchone()[0]
+        return number
+
+
+def _finding(row: Sequence[Any]) -> Finding:
+    _, kind, enrollment_id, says, remedy, *others = row
+    return Finding(kind, enrollment_id, says, None if remedy is None else Remedy(remedy), *others)
