@@ -15,6 +15,7 @@ from ops.commands import (
     deadletters,
     identity,
     importing,
+    lagging,
     learning,
     repair,
     replaying,
@@ -40,6 +41,7 @@ app.command("complete")(learning.complete)
 app.command("token")(learning.token_command)
 app.command("identity")(identity.identity)
 app.command("recalculate")(repair.recalculate)
+app.command("lag")(lagging.lag)
 app.command("audit")(auditing.audit)
 app.command("rewind")(rewinding.rewind)
 app.command("verify")(verifying.verify)

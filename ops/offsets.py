@@ -87,8 +87,16 @@ class GroupOffsets:
         Raises:
             OperatorError: the broker failed, or does not say, or a topic lost what the service has committed.
         """
+        return sum((await self.behind_in(service)).values())
+
+    async def behind_in(self, service: str) -> Mapping[str, int]:
+        """The same, by topic; a topic that does not exist is left out.
+
+        Raises:
+            OperatorError: as `behind`.
+        """
         with broker_named(self._servers):
-            return await self._behind(service)
+            return await self._behind_in(service)
 
     async def committed(self, service: str, topics: Iterable[str]) -> Mapping[TopicPartition, int]:
         """How far this service has come with these topics: the next offset it will read, where it has read any.
@@ -125,13 +133,16 @@ class GroupOffsets:
         ends: dict[TopicPartition, int] = await self.consumer.end_offsets(partitions)
         return ends
 
-    async def _behind(self, service: str) -> int:
+    async def _behind_in(self, service: str) -> Mapping[str, int]:
         ends = await self._ends(consumed_by(service))
         done = await self._committed(service, list(ends))
         if not self.loose_ends:
             await self._refuse_beyond(service, done, ends)
         # No partition makes up for another: the embedded broker's ends can be too low.
-        return sum(max(0, end - done.get(p, 0)) for p, end in ends.items())
+        behind = dict.fromkeys((p.topic for p in ends), 0)
+        for partition, end in ends.items():
+            behind[partition.topic] += max(0, end - done.get(partition, 0))
+        return behind
 
     async def _refuse_beyond(
         self, service: str, done: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

@@ -57,6 +57,7 @@ async def test_what_was_never_committed_is_all_to_do_and_left_out_of_what_was() 
 
     assert await offsets.committed("progress", [P0.topic]) == {P0: 7}
     assert await offsets.behind("progress") == 3 + 10
+    assert await offsets.behind_in("progress") == {P0.topic: 3 + 10}
 
 
 async def test_a_coordinator_that_does_not_say_is_not_taken_for_a_group_that_has_done_nothing() -> None:
