@@ -76,7 +76,8 @@ class MongoSettings(Block):
     database: str = Field("lesson_progress", description="name of the database")
     keys_per_query: int = Field(1_000, ge=1, description="keys one query asks for; more are asked for side by side")
     bulk_in_transaction: bool = Field(
-        False, description="one transaction a bulk of updates, for servers that flush once per update"
+        False,
+        description="write each bulk of updates in one transaction: faster on servers that flush once for each update",
     )
     timeout_ms: int = Field(5_000, ge=100, description="how long to look for a server before the record waits (ms)")
 
