@@ -5,10 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.commands.learning import SENT_STAYS
-from ops.commands.options import JsonOption, ReportOption, TokenOption, console, print_json, run, say, write_report
+from ops.commands.options import (
+    JsonOption,
+    ReportOption,
+    TokenOption,
+    bars,
+    console,
+    print_json,
+    results,
+    run,
+    say,
+    write_report,
+)
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from ops.repair.index import Index
@@ -41,11 +53,13 @@ def audit(
 ) -> None:
     """List what does not follow from the facts: percentages, certificates, PDFs and notifications."""
     from ops.repair.index import Index
+    from ops.tables import print_table
     from ops.target import current
 
     target = current(token=token)
     if repair:
         target.operator_token()  # said now, not after a long audit
+    out = results(as_json=as_json)
     with Index() as index:
         run(_find(target, index, try_all=failed), interrupted="nothing was changed")
         unreadable = index.unreadable_count()
@@ -54,11 +68,11 @@ def audit(
         if as_json:
             print_json(finding.row() for finding in index.findings())
         if not index and not unreadable:
-            console().print("No differences: percentages, certificates and notifications follow from the facts.")
+            say(out)("No differences: percentages, certificates and notifications follow from the facts.")
         elif index and not as_json:
-            console().print(_table(index))
+            print_table(_table(index), out)
         if repair:
-            _repair(target, index, patience=patience if wait else None, failed=failed, report=report)
+            _repair(target, index, out, patience=patience if wait else None, failed=failed, report=report)
         else:
             _report(index, report)
     if unreadable:
@@ -79,15 +93,19 @@ def _report(index: "Index", report: ReportOption) -> None:
         raise OperatorError(f"{_differences(len(index))}; `lesson-progress audit --repair` sends what heals them")
 
 
-def _repair(target: "Target", index: "Index", *, patience: float | None, failed: bool, report: ReportOption) -> None:
+def _repair(
+    target: "Target", index: "Index", out: "Console", *, patience: float | None, failed: bool, report: ReportOption
+) -> None:
     """Say what will be sent, send it, wait for what comes of it, and say what is left.
 
     Raises:
         OperatorError: something is left.
     """
-    tell, planned = say(console()), index.plan()
+    from ops.tables import print_table
+
+    tell, planned = say(out), index.plan()
     if index:
-        console().print(_plan_table(planned))
+        print_table(_plan_table(planned), out)
     if planned.commands:
         tell(f"To be sent: {', '.join(f'{count} {kind}' for kind, count in planned.sent.items())}.")
         run(_send(target, index), interrupted=SENT_STAYS)
@@ -127,11 +145,9 @@ def _say_what_is_left(index: "Index", patience: float | None) -> None:
 
 
 async def _find(target: "Target", index: "Index", *, try_all: bool) -> None:
-    from rich.progress import Progress
-
     from ops.repair.auditing import auditing
 
-    with Progress(console=console(), transient=True) as progress:
+    with bars(console()) as progress:
         tasks = {part: progress.add_task(f"auditing {part}", total=None) for part in ("percentages", "certificates")}
         async with auditing(target, try_all=try_all, on_unreadable=index.add_unreadable) as system:
             found = system.findings(lambda part, n, of: progress.update(tasks[part], completed=n, total=of))
@@ -146,13 +162,11 @@ async def _send(target: "Target", index: "Index") -> None:
 
 
 async def _wait(target: "Target", index: "Index", *, patience: float, failed: bool) -> None:
-    from rich.progress import Progress
-
     from ops.repair.auditing import auditing
     from ops.repair.carrying_out import wait
 
     of = index.waiting()
-    with Progress(console=console(), transient=True) as progress:
+    with bars(console()) as progress:
         task = progress.add_task("healed", total=of)
         async with auditing(target, try_all=failed) as system:
             await wait(
@@ -168,9 +182,11 @@ def _differences(count: int) -> str:
 
 
 def _table(index: "Index") -> "Table":
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    table = Table(*(Column(heading, overflow="fold") for heading in ("kind", "enrollment", "what", "healed by")))
+    from ops.tables import exact, prose
+
+    table = Table(exact("kind"), exact("enrollment"), prose("what"), exact("healed by"))
     for one in index.findings(_SHOWN):
         table.add_row(one.kind, one.enrollment_id, one.says, one.remedy.typed if one.remedy else "")
     if len(index) > _SHOWN:
@@ -179,9 +195,11 @@ def _table(index: "Index") -> "Table":
 
 
 def _plan_table(planned: "Plan") -> "Table":
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    table = Table(*(Column(heading, overflow="fold") for heading in ("differences", "kind", "healed by")))
+    from ops.tables import exact, prose
+
+    table = Table(exact("differences"), exact("kind"), prose("healed by"))
     for step in planned.steps:
         table.add_row(str(step.findings), step.kind, step.remedy or "nothing, before a person mends the cause")
     return table

@@ -18,7 +18,7 @@ from ops.commands.choosing import (
     now,
     wanted,
 )
-from ops.commands.options import JsonOption, console, print_json, run
+from ops.commands.options import JsonOption, console, print_json, results, run, say
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -59,22 +59,20 @@ def list_command(
     """List dead letters: where each was, why it died, how often it was replayed, and what became of it."""
     from ops.deadletters.session import listed
     from ops.deadletters.view import table
+    from ops.tables import print_table
     from ops.target import current
 
     those = wanted(positions, service, error, key, message_type, since, until)
-    out = console()
-    step = listed(current(), those, limit=limit, discarded=everything, out=out)
-    found = run(step, interrupted=_READING)
+    step = listed(current(), those, limit=limit, discarded=everything, out=console())
+    found, out = run(step, interrupted=_READING), results(as_json=as_json)
     if as_json:
         print_json([known.row for known in found.letters])
     elif found.letters:
-        from rich.console import Console
-
-        Console(markup=False, emoji=False, highlight=False).print(table(found.letters))
+        print_table(table(found.letters), out)
     counts = ", ".join(f"{count:,} {state}" for state, count in sorted(found.states.items()))
-    out.print(f"dead letters: {counts or 'none'}")
+    say(out)(f"dead letters: {counts or 'none'}")
     if (total := found.states.total()) > len(found.letters):
-        out.print(f"{len(found.letters):,} of {total:,} are shown; --limit shows more")
+        say(out)(f"{len(found.letters):,} of {total:,} are shown; --limit shows more")
 
 
 @dead_letters.command()
@@ -175,16 +173,17 @@ def _carry_out(
 def _told(made: "Plan", sent: "Sent", verb: str, *, done: bool, as_json: bool) -> None:
     from ops.deadletters.view import print_plan
 
-    out = console()
+    out = results(as_json=as_json)
+    tell = say(out)
     if as_json:
         print_json({**made.row, "done": done, "sent": sent.acknowledged, "gone": sent.gone})
     else:
         print_plan(made, out, verb=verb)
     if sent.gone:
-        out.print(f"{sent.gone:,} were gone before they could be sent: their 14 days are over")
+        tell(f"{sent.gone:,} were gone before they could be sent: their 14 days are over")
     if not made.taken:
-        out.print(f"there is nothing to {verb}")
+        tell(f"there is nothing to {verb}")
     elif done:
-        out.print(_DONE[verb].format(sent.acknowledged))
+        tell(_DONE[verb].format(sent.acknowledged))
     else:
-        out.print("nothing was done; repeat with --yes to do it")
+        tell("nothing was done; repeat with --yes to do it")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from ops.commands.documents import pieces
 from ops.errors import Interrupted, OperatorError
 from ops.kinds import OwnStackKind, StackKind
 from ops.logs import said_to_people
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -88,11 +91,23 @@ def existing_folder(path: Path) -> Path:
 
 
 def console() -> Console:
-    """Where people read: standard error, so that standard output holds results alone.
+    """Where notices go: standard error, so that standard output holds results alone.
 
     Names and paths are printed as they are: what looks like markup in them is part of them.
     """
     return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+def results(*, as_json: bool = False) -> Console:
+    """Where a command's answer goes: standard output, unless that holds JSON; then where people read."""
+    return console() if as_json else Console(markup=False, emoji=False, highlight=False)
+
+
+def bars(out: Console) -> "Progress":
+    """Progress bars that leave no trace; without a terminal there are none, and no empty line in their place."""
+    from rich.progress import Progress  # noqa: PLC0415 - when a command runs, so that `--help` is there at once
+
+    return Progress(console=out, transient=True, disable=not out.is_terminal)
 
 
 def say(out: Console) -> Callable[[str], None]:

@@ -16,6 +16,7 @@ from ops.commands.options import (
     StackOption,
     console,
     existing_folder,
+    results,
     run,
     write_report,
 )
@@ -46,6 +47,7 @@ def demo(
         rate=_DEMO_RATE,
         pdfs=_DEMO_DIRECTORY,
         out=console(),
+        answer=results(),
         write=partial(write_report, report),
     )
     run(step, interrupted=f"{_ENDED}, and nothing of it is kept")
@@ -82,4 +84,5 @@ def replay_command(
     wanted = Rounds(copies, None if in_order else chosen, rounds, rate, ask_again)
     folder, write = existing_folder(dataset), partial(write_report, report)
     became = SENT_STAYS if stack is StackKind.EXTERNAL else _ENDED
-    run(run_rounds(folder, course, stack, directory, wanted, out=console(), write=write), interrupted=became)
+    step = run_rounds(folder, course, stack, directory, wanted, out=console(), answer=results(), write=write)
+    run(step, interrupted=became)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.commands.learning import SENT_STAYS
-from ops.commands.options import JsonOption, TokenOption, console, print_json, run, say
+from ops.commands.options import JsonOption, TokenOption, bars, console, print_json, results, run, say
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def rewind(
         print_json({"service": service, "since": since, "done": yes, "partitions": [asdict(step) for step in plan]})
     else:
         _show(plan)
-    out = say(console())
+    out = say(results(as_json=as_json))
     for sentence in _warnings(plan, since):
         out(sentence)
     if not any(step.moves for step in plan):
@@ -85,7 +85,7 @@ async def _rewind(target: "Target", service: str, since: int | None, *, events: 
 
 
 def _show(plan: "Sequence[Rewind]") -> None:
-    out = say(console())
+    out = say(results())
     for step in plan:
         place = f"{step.topic}, partition {step.partition}"
         if step.moves:
@@ -143,7 +143,7 @@ def restore(
         answered = None if answers is None else len(answers)
         told = {"since": begin, "done": yes, **lacking, "certificates": found}
         print_json({**told, "answered": answered, "refused": refused})
-    out, count = say(console()), "1 certificate" if len(asked) == 1 else f"{len(asked)} certificates"
+    out, count = say(results(as_json=as_json)), "1 certificate" if len(asked) == 1 else f"{len(asked)} certificates"
     if lost.may_lack:
         out("The topic begins later than that moment: what was issued before its beginning is gone from it.")
     if lost.unreadable:
@@ -161,19 +161,15 @@ def restore(
 
 
 async def _lost(target: "Target", since: int) -> "Lost":
-    from rich.progress import Progress
-
     from ops.restoring import lost_certificates
 
-    with Progress(console=console(), transient=True) as progress:
+    with bars(console()) as progress:
         task = progress.add_task("reading issued certificates", total=None)
         return await lost_certificates(target, since, lambda n: progress.update(task, completed=n))
 
 
 async def _ask(target: "Target", lost: "Sequence[CertificateRestore]") -> "Mapping[int, Answer] | None":
     """Ask for them; the answers by their places in the list, or None where nobody is there to answer."""
-    from rich.progress import Progress
-
     from ops.conversation import ask_all
     from ops.offsets import GroupOffsets
     from ops.repair.carrying_out import send
@@ -185,7 +181,7 @@ async def _ask(target: "Target", lost: "Sequence[CertificateRestore]") -> "Mappi
         await send(target, [(CERTIFICATE_COMMANDS, one.enrollment_id, one) for one in lost])
         return None
     commands = [(one.enrollment_id, one) for one in lost]
-    with Progress(console=console(), transient=True) as progress:
+    with bars(console()) as progress:
         task = progress.add_task("answered", total=len(lost))
         return await ask_all(
             target,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ops.addresses import without_secrets
-from ops.commands.options import DirectoryOption, StackOption, console, existing_folder, run, say
+from ops.commands.options import DirectoryOption, StackOption, console, existing_folder, results, run, say
 from ops.kinds import StackKind
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ async def _up(kind: StackKind, directory: Path | None, data: Path | None) -> Non
             await import_platform(from_environment(stack.environment), dataset.platform, out)
             out.print(f"imported {data}", soft_wrap=True)
         note(stack.environment)
-        _show(stack, out)
+        _show(stack, results())
         await _interrupted()
         out.print("stopping")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.commands.options import JsonOption, console, print_json, run
+from ops.commands.options import JsonOption, print_json, results, run
 from ops.errors import OperatorError
 from shared.contracts.topics import TOPICS, Topic, reply_topic
 
@@ -39,14 +39,16 @@ def show(as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(topic) for topic in TOPICS.values()])
         return
-    from rich.table import Column, Table
+    from rich.table import Table
 
-    headings = ("topic", "key", "types", "producers", "consumers", "partitions", "purpose")
-    table = Table(*(Column(heading, overflow="fold") for heading in headings))
+    from ops.tables import exact, print_table, prose
+
+    headings = ("topic", "key", "types", "producers", "consumers", "partitions")
+    table = Table(*map(exact, headings), prose("purpose"))
     for t in TOPICS.values():
         types, producers, consumers = ("\n".join(names) for names in (t.types, t.producers, t.consumers))
         table.add_row(t.name, t.key, types, producers, consumers, str(t.partitions), t.purpose)
-    console().print(table)
+    print_table(table, results())
 
 
 @topics.command()
@@ -91,7 +93,7 @@ def diff(
         count = "1 difference" if len(differences) == 1 else f"{len(differences)} differences"
         mends = "" if any(d.irreparable for d in differences) else "; `lesson-progress topics apply` mends them"
         raise OperatorError(f"{count} between the topics and their cards{mends}")
-    console().print("The topics are as their cards say.")
+    results(as_json=as_json).print("The topics are as their cards say.")
 
 
 @topics.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.commands.options import JsonOption, ReportOption, console, print_json, run, write_report
+from ops.commands.options import JsonOption, ReportOption, bars, console, print_json, results, run, write_report
 from ops.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def verify(
     if as_json:
         print_json(result)
     else:
-        show(findings, console())
+        show(findings, results())
     write_report(report, result)
     if not findings.healthy:
         kinds = ", ".join(f"{kind.value} {count}" for kind, count in findings.defects.most_common())
@@ -62,8 +62,6 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     """Verify; answers how many seconds it took."""
     from time import perf_counter
 
-    from rich.progress import Progress
-
     from ops.unreadable import Sieve
     from ops.verify.index import Index
     from ops.verify.judges import judges_of
@@ -74,7 +72,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
     started = perf_counter()
     with (
         tempfile.TemporaryDirectory(prefix="lesson-progress-verify-") as folder,
-        Progress(console=out, transient=True, disable=not out.is_terminal) as progress,
+        bars(out) as progress,
     ):
         tasks: dict[str, Any] = {}
 

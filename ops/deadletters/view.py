@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from ops.deadletters.letter import Known
 from ops.deadletters.masking import readable, readable_header
 from ops.deadletters.planning import Plan
+from ops.tables import exact
 from shared.kafka.records import Record
 
 _LONGEST_TOKEN = 16 * 1024
@@ -17,8 +18,7 @@ _HEADINGS = ("position", "error", "type", "key", "first failed (UTC)", "copies",
 
 def table(letters: Sequence[Known]) -> Table:
     """One row a letter."""
-    # A position is there to be copied: it is never broken.
-    made = Table(*(Column(heading, overflow="fold", no_wrap=heading == "position") for heading in _HEADINGS))
+    made = Table(*map(exact, _HEADINGS))
     for known in letters:
         letter, row = known.letter, known.row
         key = "null" if row["key"] is None else str(row["key"])
@@ -61,7 +61,7 @@ def lines_of(shown: dict[str, object]) -> Iterator[str]:
 def print_plan(made: Plan, out: Console, *, verb: str) -> None:
     """Say what would be done, by service and error, and what is left alone."""
     for (service, error), count in sorted(made.taken.items()):
-        out.print(f"{service}: {error}: {_letters(count)} to {verb}")
+        out.print(f"{service}: {error}: {_letters(count)} to {verb}", soft_wrap=True)
     for why, count in made.left.items():
         out.print(f"{_letters(count)} left alone: {why}", soft_wrap=True)
 

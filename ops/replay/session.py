@@ -19,6 +19,7 @@ from ops.replay.run import replay, save_one_pdf
 from ops.replay.verdict import Result
 from ops.replay.view import summary
 from ops.stacks import start_stack
+from ops.tables import print_table
 from ops.target import Target, current, from_environment
 
 #: Takes a finished report, to write it where it was asked for.
@@ -54,9 +55,11 @@ class Rounds:
 
 
 async def run_demo(
-    folder: Path, course: str, kind: StackKind, *, rate: float, pdfs: Path, out: Console, write: Write
+    folder: Path, course: str, kind: StackKind, *, rate: float, pdfs: Path, out: Console, answer: Console, write: Write
 ) -> None:
     """Replay one course on a fresh system, once, as the learners did it, and save one certificate.
+
+    `out` hears how far it is, `answer` what was found.
 
     Raises:
         OperatorError: a figure differs from the files, or something failed on the way.
@@ -67,10 +70,10 @@ async def run_demo(
         await import_platform(ground.target, data.platform, out)
         result = await replay(ground.target, data, plan(data), expected, rate=rate, console=out, log_of=ground.log_of)
         write(result.report())
-        _show(result, out)
+        _show(result, answer)
         pdf = await save_one_pdf(ground.target, pdfs, courses=[course])
     told = f"One learner's certificate: {pdf}" if pdf else "Nobody finished the course, so there is no certificate."
-    out.print(told, soft_wrap=True)
+    answer.print(told, soft_wrap=True)
 
 
 async def run_rounds(
@@ -81,6 +84,7 @@ async def run_rounds(
     wanted: Rounds,
     *,
     out: Console,
+    answer: Console,
     write: Write,
 ) -> None:
     """Replay a dataset; what is reported are the figures of the first round, and whether a later one changed any.
@@ -105,7 +109,7 @@ async def run_rounds(
             if result.figures.fingerprint != results[0].figures.fingerprint:
                 result.problems.append(f"round {turn} changed what stood in the database")
             write(report_of(results))
-            _show(result, out)
+            _show(result, answer)
 
 
 def report_of(results: list[Result]) -> dict[str, object]:
@@ -161,8 +165,9 @@ def _show(result: Result, out: Console) -> None:
     Raises:
         OperatorError: it found what the files do not say.
     """
-    out.print(
-        summary(result.watch, result.figures, result.expected, drift=result.drift, dead_letters=result.dead_letters)
+    print_table(
+        summary(result.watch, result.figures, result.expected, drift=result.drift, dead_letters=result.dead_letters),
+        out,
     )
     out.print(f"{result.watch.sent:,} commands in {result.seconds:.1f} s, {result.watch.answered:,} answered")
     if result.problems:

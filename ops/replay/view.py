@@ -11,6 +11,7 @@ from rich.table import Table
 from ops.platform.counting import ExpectedFigures
 from ops.replay.figures import Figures
 from ops.replay.watching import STAGES, Watch, percentiles
+from ops.tables import exact, prose
 
 _REFRESH_SECONDS = 0.2
 _LINE_SECONDS = 5.0
@@ -69,9 +70,10 @@ def _update(shown: Progress, tasks: dict[str, TaskID], watch: Watch) -> None:
 
 def summary(watch: Watch, figures: Figures, expected: ExpectedFigures, *, drift: int, dead_letters: int) -> Table:
     """The closing table: what is there, what was expected, how long it took to arrive."""
-    table = Table(title="What arrived, and what the files say", title_justify="left")
-    for heading in ("", "found", "expected"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    table = Table(
+        prose(""), exact("found", right=True), exact("expected", right=True),
+        title="What arrived, and what the files say", title_justify="left",
+    )  # fmt: skip
     for name, found, wanted in (
         ("completions", figures.completions, expected.completions),
         ("certificates", figures.certificates, expected.certificates),

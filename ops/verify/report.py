@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from ops.tables import exact, print_table
 from ops.verify.findings import CANNOT_BE_JUDGED, SWALLOWED, UNFINISHED, Findings
 from shared.verification import Fate
 
@@ -11,13 +12,12 @@ _FATES = (Fate.RECORDED.value, Fate.REJECTED.value, Fate.DEAD_LETTER.value, UNFI
 
 def show(findings: Findings, out: Console) -> None:
     """Print how records ended, what was looked at, and what is wrong."""
-    fates = Table(
-        "topic", *(name.replace("_", " ") for name in _FATES), title="How records ended", title_justify="left"
-    )
+    headings = ("topic", *(name.replace("_", " ") for name in _FATES))
+    fates = Table(*map(exact, headings), title="How records ended", title_justify="left")
     for topic, counted in sorted(findings.fates.items()):
         fates.add_row(topic, *(f"{counted[name]:,}" if counted[name] else "" for name in _FATES))
     if findings.fates:
-        out.print(fates)
+        print_table(fates, out)
     for what, count in sorted(findings.counts.items()):
         out.print(f"{count:>12,}  {what.replace('_', ' ')}")
     for what, count in sorted(findings.unfinished.items()):

@@ -200,7 +200,7 @@ async def test_recalculating_one_enrollment_mends_that_one_alone(
     assert one.json["data"]["progressPercent"] == 25
     assert kinds(found.json) == {other.enrollment_id: {("percentage", RECALCULATE)}}
     assert sent.code == 0
-    assert "1 commands sent" in sent.err
+    assert "1 commands sent" in sent.out
 
     async def mended() -> bool:
         return bool((await campus.enrollment(other))["progressPercent"] == 25)

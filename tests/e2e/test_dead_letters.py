@@ -59,15 +59,15 @@ async def test_a_dead_letter_whose_cause_is_mended_has_its_effect_once_however_o
     sent = await lesson_progress(system, "dead-letters", "replay", "--key", learner.enrollment_id, "--yes", "--json")
 
     assert (dry.code, sent.code, sent.json["sent"]) == (0, 0, 1), sent.err
-    assert "certificates: EnrollmentNotCompleted: 1 letter to replay" in dry.err
-    assert "nothing was done" in dry.err
+    assert "certificates: EnrollmentNotCompleted: 1 letter to replay" in dry.out
+    assert "nothing was done" in dry.out
     issued = await gateway.certificate(learner.enrollment_id)
     await eventually(lambda: in_state(system, position, "handled"), within=30)
 
     found_again = await lesson_progress(system, "dead-letters", "replay", "--key", learner.enrollment_id, "--yes")
     named = await lesson_progress(system, "dead-letters", "replay", position, "--yes")
 
-    assert "1 letter left alone: it was sent already" in found_again.err
+    assert "1 letter left alone: it was sent already" in found_again.out
     assert named.code == 0, named.err
     await eventually(lambda: in_state(system, position, "handled"), within=30)
     [row] = await letters(system, position)
@@ -149,7 +149,7 @@ async def test_a_discarded_letter_is_out_of_the_way_and_still_there(gateway: Gat
     [row] = await letters(system, "--key", "poison-3", "--all")
     assert (row["state"], row["discarded"]["reason"]) == ("discarded", "a test of ours")
     passed_over = await lesson_progress(system, "dead-letters", "replay", "--key", "poison-3", "--yes")
-    assert "1 letter left alone: it is discarded" in passed_over.err
+    assert "1 letter left alone: it is discarded" in passed_over.out
     named = await lesson_progress(system, "dead-letters", "replay", position, "--yes")
     assert named.code == 0, named.err
     await eventually(lambda: in_state(system, position, "came back"), within=30)

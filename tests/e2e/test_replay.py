@@ -26,7 +26,7 @@ async def test_a_replay_of_a_course_ends_in_the_files_figures_and_reports_them(t
     )
 
     assert ended.code == 0, ended.err
-    assert "Everything is as the files say." in ended.err
+    assert "Everything is as the files say." in ended.out
     found = json.loads(report.read_text())
     assert (found["completions"], found["certificates"]) == (expected.completions, expected.certificates)
     assert (found["partial"], found["zero"]) == (expected.partial, expected.zero)

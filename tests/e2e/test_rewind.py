@@ -125,9 +125,9 @@ async def test_a_restored_database_gets_back_what_it_lacks_a_command_that_waited
     await _started(system, *SERVICES)
     await _finished(system)
 
-    assert "progress would handle 3 records again; repeat with --yes to do it." in since.err
-    assert "progress would handle 5 records again; repeat with --yes to do it." in planned.err
-    assert "1 certificate asked for" in asked.err
+    assert "progress would handle 3 records again; repeat with --yes to do it." in since.out
+    assert "progress would handle 5 records again; repeat with --yes to do it." in planned.out
+    assert "1 certificate asked for" in asked.out
     assert (await _documents(system))["lessonProgress"] == records
     [restored] = await system.campus.certificates(certified)
     assert (restored["_id"], restored["issuedAt"]) == (certificate["certificateId"], certificate["issuedAt"])
@@ -170,7 +170,7 @@ async def test_a_topic_that_lost_records_and_grew_past_what_was_committed_loses_
     await _started(system, *SERVICES)
     await _finished(system)
 
-    assert "2 is committed, which is beyond its end" in trapped.err
+    assert "2 is committed, which is beyond its end" in trapped.out
     assert {record["lessonId"] for record in await system.campus.records(learner)} == set(course.lessons)
     await _typed(system, "audit", "--repair")
     await _finished(system)

@@ -97,7 +97,7 @@ def system(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_came_back_is_counted(command: Command) -> None:
     ended = command(*SINCE, "--yes")
 
-    assert (ended.code, "2 certificates asked for; there: 2, refused: 0." in ended.err) == (0, True), ended.err
+    assert (ended.code, "2 certificates asked for; there: 2, refused: 0." in ended.out) == (0, True), ended.err
 
 
 def test_what_was_refused_is_named_and_no_success(command: Command, system: System) -> None:
@@ -138,4 +138,4 @@ def test_without_a_yes_nothing_is_sent(command: Command, system: System) -> None
     ended = command(*SINCE)
 
     assert (ended.code, system.sent) == (0, [])
-    assert "2 certificates would be asked for" in ended.err
+    assert "2 certificates would be asked for" in ended.out

@@ -129,7 +129,17 @@ def test_an_audit_that_passed_over_a_document_names_it_and_is_not_passed(command
     assert ended.code == 1
     assert "passed over, since it cannot be read: lessonProgress torn" in ended.err
     assert "1 document could not be read: mend them by hand, and audit again" in ended.err
-    assert "No differences" not in ended.err
+    assert "No differences" not in ended.out
+
+
+@pytest.mark.usefixtures("producer")
+def test_an_audit_that_finds_nothing_is_one_sentence(command: Command, audit: Audit) -> None:
+    audit.found = []
+
+    ended = command("audit")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "No differences: percentages, certificates and notifications follow from the facts.\n"
 
 
 @pytest.mark.usefixtures("audit")
@@ -142,7 +152,7 @@ def test_what_the_broker_did_not_take_is_no_success(command: Command, producer: 
     for ended in (course, audited):
         assert ended.code == 1
         assert "failed (RequestTimedOutError)" in ended.err
-        assert "sent." not in ended.err
+        assert "sent." not in ended.out
     assert course.out == ""
     assert not (tmp_path / "report.json").exists()
 
@@ -152,8 +162,8 @@ def test_a_repair_is_reported_once_it_is_sent(command: Command, tmp_path: Path) 
     ended = command("audit", "--repair", "--report", str(tmp_path / "report.json"))
 
     assert ended.code == 0
-    assert "1 commands sent" in ended.err
-    assert "Healed" in ended.err
+    assert "1 commands sent" in ended.out
+    assert "Healed" in ended.out
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["repaired"], report["left"]) == (True, [])
     assert report["sent"] == {"progress.recalculate.v1": 1}
@@ -168,7 +178,7 @@ def test_the_plan_is_said_before_anything_is_sent_and_each_command_is_sent_once(
     ended = command("audit", "--repair", "--no-wait")
 
     assert ended.code == 0
-    said, _, sent = ended.err.partition("2 commands sent.")
+    said, _, sent = ended.out.partition("2 commands sent.")
     assert "1 progress.recalculate.v1" in said
     assert "1 certificate.generate.v1" in said
     assert "audit again" in sent
@@ -185,7 +195,7 @@ def test_without_repair_each_difference_is_listed_with_its_command_and_nothing_i
 
     assert (listed.code, as_json.code) == (1, 1)
     for text in ("recalculate", "enrollment-2", "regenerate", "glyph_missing", "audit --repair"):
-        assert text in listed.err
+        assert text in listed.out + listed.err
     assert [row["healedBy"] for row in json.loads(as_json.out)] == [
         "progress.recalculate.v1",
         "certificate.generate.v1",

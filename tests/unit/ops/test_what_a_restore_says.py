@@ -36,7 +36,7 @@ def test_a_rewind_says_what_is_gone_even_where_nothing_is_left_to_handle_again(
 ) -> None:
     _planned(monkeypatch, AGED)
     ended = command("rewind", "progress", *arguments)
-    assert (ended.code, [line for line in sentences if line not in ended.err]) == (0, []), ended.err
+    assert (ended.code, [line for line in sentences if line not in ended.out]) == (0, []), ended.err
 
 
 def test_a_rewind_says_how_many_records_come_again_and_of_nothing_that_it_is_gone(
@@ -44,8 +44,8 @@ def test_a_rewind_says_how_many_records_come_again_and_of_nothing_that_it_is_gon
 ) -> None:
     _planned(monkeypatch, replace(AGED, to_offset=40, records=30, may_lack=False))
     ended = command("rewind", "progress")
-    assert "progress would handle 30 records again; repeat with --yes to do it." in ended.err
-    assert "gone" not in ended.err
+    assert "progress would handle 30 records again; repeat with --yes to do it." in ended.out
+    assert "gone" not in ended.out
 
 
 def test_a_group_beyond_an_end_is_no_group_that_has_nothing_to_do(
@@ -53,9 +53,9 @@ def test_a_group_beyond_an_end_is_no_group_that_has_nothing_to_do(
 ) -> None:
     _planned(monkeypatch, BEYOND)
     ended = command("rewind", "progress", "--to", MOMENT)
-    assert "progress.commands, partition 0: 500 is committed, which is beyond its end" in ended.err
-    assert "Kafka lost records: go back with --events and without --to" in ended.err
-    assert "Nothing" not in ended.err
+    assert "progress.commands, partition 0: 500 is committed, which is beyond its end" in ended.out
+    assert "Kafka lost records: go back with --events and without --to" in ended.out
+    assert "Nothing" not in ended.out
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_certificates_that_may_be_lacking_are_not_passed_over_in_silence(
     monkeypatch.setattr(rewinding, "_lost", found)
     ended = command("certificates", "restore", "--since", MOMENT)
 
-    assert (ended.code, sentence in ended.err, "secret" in ended.err + ended.out) == (0, True, False), ended.err
+    assert (ended.code, sentence in ended.out, "secret" in ended.err + ended.out) == (0, True, False), ended.err

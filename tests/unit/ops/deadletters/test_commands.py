@@ -125,11 +125,11 @@ def test_a_list_is_a_table_or_json_and_a_count(typed: Command) -> None:
     shown, as_json = typed("list"), typed("list", "--error", "UnknownType", "--json")
 
     assert "progress.commands:0:0" in shown.out
-    assert "dead letters: 2 open" in shown.err
+    assert "dead letters: 2 open" in shown.out
     [row] = json.loads(as_json.out)
     assert (row["position"], row["error"], row["state"]) == ("progress.commands:0:1", "UnknownType", "open")
-    assert "1 of 2 are shown" in typed("list", "--limit", "1").err
-    assert typed("list", "--key", "nobody").err.endswith("dead letters: none\n")
+    assert "1 of 2 are shown" in typed("list", "--limit", "1").out
+    assert typed("list", "--key", "nobody").out.endswith("dead letters: none\n")
 
 
 def test_a_replay_says_what_it_would_send_then_sends_it_and_the_next_finds_nothing(
@@ -142,8 +142,8 @@ def test_a_replay_says_what_it_would_send_then_sends_it_and_the_next_finds_nothi
     done = typed("replay", "--service", "progress", "--rate", "1000", "--yes", "--json")
     assert (json.loads(done.out)["sent"], len(log.read("progress.replays"))) == (2, 2)
     again = typed("replay", "--service", "progress", "--yes")
-    assert "2 letters left alone: it was sent already" in again.err
-    assert "there is nothing to replay" in again.err
+    assert "2 letters left alone: it was sent already" in again.out
+    assert "there is nothing to replay" in again.out
     assert (dry.code, done.code, again.code) == (0, 0, 0)
 
 
@@ -155,8 +155,8 @@ def test_a_letter_is_shown_line_by_line_and_put_away(typed: Command) -> None:
 
     discarded = typed("discard", "progress.commands:0:0", "--reason", "seen", "--yes")
 
-    assert (discarded.code, "1 put away" in discarded.err) == (0, True)
-    assert "dead letters: 1 open" in typed("list").err
-    assert "dead letters: 1 discarded, 1 open" in typed("list", "--all").err
+    assert (discarded.code, "1 put away" in discarded.out) == (0, True)
+    assert "dead letters: 1 open" in typed("list").out
+    assert "dead letters: 1 discarded, 1 open" in typed("list", "--all").out
     missing = typed("show", "progress.commands:0:9")
     assert (missing.code, "there is no dead letter of progress.commands:0:9" in missing.err) == (1, True)

@@ -16,6 +16,7 @@ from ops.deadletters.selection import Selection
 from ops.deadletters.sending import Pace, Sent, send_again
 from ops.deadletters.view import lines_of, table
 from ops.errors import OperatorError
+from ops.tables import print_table
 from ops.target import Target
 from shared.contracts.topics import DEAD_LETTER_BYTES
 from shared.kafka.deadletter import DISCARDED_AT, replays_in
@@ -365,7 +366,7 @@ async def test_a_position_can_be_copied_from_a_narrow_screen(operator: Operator,
     await bury(service)
     screen = Console(width=60, file=StringIO())
 
-    screen.print(table((await operator.list()).letters))
+    print_table(table((await operator.list()).letters), screen)
 
     assert FIRST in screen.file.getvalue()  # type: ignore[attr-defined]
 
