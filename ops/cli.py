@@ -6,9 +6,10 @@ The modules of `ops.commands` say what can be asked for; what does the work is i
 
 import sys
 from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from ops.commands import (
     auditing,
@@ -24,10 +25,30 @@ from ops.commands import (
     topics,
     verifying,
 )
-from ops.errors import OperatorError
+from ops.commands.options import BEGUN
+from ops.errors import Interrupted, OperatorError
 from ops.failures import sentence_of
 
+
+class _Commands(TyperGroup):
+    """Every command, interrupted in one sentence wherever Ctrl-C finds it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command.
+
+        Raises:
+            Interrupted: Ctrl-C came before its work, or between two parts of it.
+        """
+        BEGUN.set(False)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            became = "what was done so far stays" if BEGUN.get() else "nothing was changed"
+            raise Interrupted(f"interrupted; {became}") from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Lesson Progress: run it, drive it, repair it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -78,5 +99,5 @@ def main() -> None:
 
 
 def _end(sentence: str, code: int) -> NoReturn:
-    sys.stderr.write(f"lesson-progress: {sentence}\n")
+    sys.stderr.writelines(f"lesson-progress: {line}\n" for line in sentence.splitlines())
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -41,18 +42,25 @@ ReportOption = Annotated[Path | None, typer.Option("--report", help="Write the r
 CourseOption = Annotated[str | None, typer.Option("--course", help="Only this course of the dataset.")]
 
 
+#: Whether the command that runs has begun its work.
+BEGUN: ContextVar[bool] = ContextVar("begun", default=False)
+
+
 def run(step: Coroutine[Any, Any, T], *, interrupted: str | Callable[[], str]) -> T:
     """Run a command's work to its end; `interrupted` is, or then says, what became of it when Ctrl-C ends it.
 
     Raises:
         Interrupted: it did.
     """
+    BEGUN.set(True)
     try:
         with said_to_people():
             return asyncio.run(step)
     except KeyboardInterrupt:
         became = interrupted if isinstance(interrupted, str) else interrupted()
         raise Interrupted(f"interrupted; {became}") from None
+    finally:
+        step.close()  # Ctrl-C may come before its first line
 
 
 def print_json(value: object) -> None:
