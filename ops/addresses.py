@@ -13,3 +13,8 @@ def without_secrets(uri: str) -> str:
     # A password that was not escaped may hold any mark, so everything up to the last @ goes.
     hosts = rest.rpartition("@")[2]
     return f"{scheme}://" + _SECRET_OPTION.sub(r"\1=***", hosts)
+
+
+def hosts_of(uri: str) -> str:
+    """The hosts and ports of a connection string, and nothing else of it."""
+    return re.split(r"[/?]", without_secrets(uri).rpartition("://")[2])[0]

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_LIBRARIES = ("aiokafka", "pymongo")
+
 
 @contextmanager
 def said_to_people() -> Iterator[None]:
@@ -27,7 +29,13 @@ def said_to_people() -> Iterator[None]:
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # Of itself a library writes on standard error; what failed is said in the command's own sentence.
+    silence = logging.NullHandler()
+    for name in _LIBRARIES:
+        logging.getLogger(name).addHandler(silence)
     try:
         yield
     finally:
+        for name in _LIBRARIES:
+            logging.getLogger(name).removeHandler(silence)
         structlog.configure(**before)

@@ -45,6 +45,7 @@ class GroupOffsets:
 
     def __init__(self, target: Target, *, group: str | None = None) -> None:
         """`group` is whose offsets `consumer` may move; it subscribes to nothing, and so joins nobody."""
+        self._target = target
         self._servers = target.bootstrap_servers
         self._settings = target.settings.kafka
         self._leaves_out = not self._settings.require_log_append_time
@@ -64,7 +65,7 @@ class GroupOffsets:
         except BaseException as failure:  # Ctrl-C too: what was opened is closed
             await self.__aexit__()
             if isinstance(failure, BrokerAway):
-                raise OperatorError("no broker answers; is the system up?") from failure
+                raise OperatorError(self._target.broker_away()) from failure
             raise
         return self
 

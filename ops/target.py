@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from ops.addresses import hosts_of
 from ops.development import DevelopmentIdentity
 from ops.errors import OperatorError
 from ops.failures import broker_named, database_named
@@ -34,7 +35,8 @@ T = TypeVar("T")
 # A driver is imported where a command first needs it: a token is made without any, and within half a second.
 # ruff: noqa: PLC0415
 
-_NO_DATABASE = "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)"
+_BROKERS = f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS"
+_DATABASE = f"{PREFIX}MONGO__URI"
 
 
 class OperatorSettings(ServiceSettings):
@@ -53,6 +55,8 @@ class Target:
     identity: DevelopmentIdentity | None
     #: The token given by the operator, if any.
     token: str | None = None
+    #: Where a variable's value comes from, for people; every other is a default.
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -99,7 +103,7 @@ class Target:
         client = connect(self.settings.mongo, service="ops")
         try:
             db = database(client, self.settings.mongo)
-            await _or_say(ping(db), _NO_DATABASE)
+            await _or_say(ping(db), self.database_away())
             with database_named():
                 yield db
         finally:
@@ -115,7 +119,9 @@ class Target:
         from services.recalculator.inspection import build_auditor
 
         async with AsyncExitStack() as resources:
-            auditor = await _or_say(resources.enter_async_context(build_auditor(self.settings, sift)), _NO_DATABASE)
+            auditor = await _or_say(
+                resources.enter_async_context(build_auditor(self.settings, sift)), self.database_away()
+            )
             with database_named():
                 yield auditor
 
@@ -133,7 +139,7 @@ class Target:
             self.settings.mongo, page=pace.audit_page, settle_seconds=pace.audit_settle_seconds, sift=sift
         )
         async with AsyncExitStack() as resources:
-            auditor = await _or_say(resources.enter_async_context(building), _NO_DATABASE)
+            auditor = await _or_say(resources.enter_async_context(building), self.database_away())
             with database_named():
                 yield auditor
 
@@ -149,7 +155,7 @@ class Target:
 
         producer = make_producer(self.settings.kafka, client_id="lesson-progress-ops")
         try:
-            await _or_say(connected(producer, self.settings.kafka), self._no_broker())
+            await _or_say(connected(producer, self.settings.kafka), self.broker_away())
             with broker_named(self.bootstrap_servers):
                 yield producer
         finally:
@@ -175,7 +181,7 @@ class Target:
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         try:
-            await _or_say(connected(consumer, self.settings.kafka), self._no_broker())
+            await _or_say(connected(consumer, self.settings.kafka), self.broker_away())
             with broker_named(self.bootstrap_servers):
                 await consumer.seek_to_end()
                 for partition in consumer.assignment():
@@ -184,9 +190,30 @@ class Target:
         finally:
             await disconnected(consumer)
 
-    def _no_broker(self) -> str:
-        variable = "LESSON_PROGRESS_KAFKA__BOOTSTRAP_SERVERS"
-        return f"no broker answers at {self.bootstrap_servers}; is the system up? ({variable})"
+    async def asked(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What the broker answers.
+
+        Raises:
+            OperatorError: none answers.
+        """
+        from shared.kafka.connection import BrokerAway
+
+        try:
+            return await step()
+        except BrokerAway as failure:
+            raise OperatorError(self.broker_away()) from failure
+
+    def broker_away(self) -> str:
+        """The sentence that no broker answers, with the addresses and where they come from."""
+        return f"no broker answers at {self.bootstrap_servers} ({self._source(_BROKERS)}); is the system up?"
+
+    def database_away(self) -> str:
+        """The sentence that the database does not answer, with its address and where that comes from."""
+        hosts = hosts_of(self.settings.mongo.uri.get_secret_value())
+        return f"the database does not answer at {hosts} ({self._source(_DATABASE)}); is the system up?"
+
+    def _source(self, variable: str) -> str:
+        return self.sources.get(variable, f"the default of {variable}")
 
 
 async def _or_say(step: Awaitable[T], sentence: str) -> T:
@@ -198,8 +225,12 @@ async def _or_say(step: Awaitable[T], sentence: str) -> T:
         raise OperatorError(sentence) from failure
 
 
-def from_environment(environment: Mapping[str, str], *, token: str | None = None) -> Target:
+def from_environment(
+    environment: Mapping[str, str], *, token: str | None = None, source: str = "of the system that was started"
+) -> Target:
     """The system that these variables name; a development key beside its key set is used.
+
+    `source` says for people where the variables come from.
 
     Raises:
         OperatorError: a variable cannot be read.
@@ -213,7 +244,9 @@ def from_environment(environment: Mapping[str, str], *, token: str | None = None
     finally:
         os.environ.clear()
         os.environ.update(before)
-    return Target(settings, _identity(settings.auth.jwks), token or os.environ.get(f"{PREFIX}TOKEN"))
+    named = {name: f"from {name}" for name in os.environ if name.startswith(PREFIX)}
+    sources = named | dict.fromkeys(environment, source)
+    return Target(settings, _identity(settings.auth.jwks), token or os.environ.get(f"{PREFIX}TOKEN"), sources)
 
 
 def _problem(error: Mapping[str, Any]) -> str:
@@ -228,7 +261,8 @@ def current(*, token: str | None = None) -> Target:
         OperatorError: a variable cannot be read, or what `up` noted.
     """
     named = any(name.startswith((f"{PREFIX}KAFKA__", f"{PREFIX}MONGO__")) for name in os.environ)
-    return from_environment({} if named else noted() or {}, token=token)
+    here = {} if named else noted() or {}
+    return from_environment(here, token=token, source="of the system that is up in this folder")
 
 
 def _identity(jwks: str) -> DevelopmentIdentity | None:

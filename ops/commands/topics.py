@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,8 +65,9 @@ def create(
     from shared.kafka.provisioning import create_missing
 
     wanted = _replies(reply) or list(TOPICS.values())
-    step = create_missing(current().settings.kafka, replicas=replication, topics=wanted)
-    created = run(step, interrupted="topics that were created stay; the same command creates the others")
+    target = current()
+    step = partial(create_missing, target.settings.kafka, replicas=replication, topics=wanted)
+    created = run(target.asked(step), interrupted="topics that were created stay; the same command creates the others")
     if as_json:
         print_json(created)
     else:
@@ -83,8 +85,9 @@ def diff(
     from ops.target import current
     from shared.kafka.provisioning import drift
 
-    step = drift(current().settings.kafka, topics=_wanted(reply, partitions), asked=_asked(partitions, replication))
-    found = run(step, interrupted="nothing was changed")
+    cards, target = _wanted(reply, partitions), current()
+    step = partial(drift, target.settings.kafka, topics=cards, asked=_asked(partitions, replication))
+    found = run(target.asked(step), interrupted="nothing was changed")
     if as_json:
         print_json([asdict(d) for d in found])
     for d in found if not as_json else ():
@@ -111,10 +114,10 @@ def apply(
     from shared.kafka.provisioning import CannotApply
     from shared.kafka.provisioning import apply as applied_to
 
-    asked = _asked(partitions, replication)
-    step = applied_to(current().settings.kafka, topics=_wanted(reply, partitions), asked=asked)
+    cards, target = _wanted(reply, partitions), current()
+    step = partial(applied_to, target.settings.kafka, topics=cards, asked=_asked(partitions, replication))
     try:
-        done = run(step, interrupted="what was changed stays; the same command changes the rest")
+        done = run(target.asked(step), interrupted="what was changed stays; the same command changes the rest")
     except CannotApply as refusal:
         raise OperatorError(f"nothing was changed: {refusal}") from None
     if as_json:

@@ -84,7 +84,7 @@ async def _verify(target: "Target", findings: "Findings", out: "Console") -> flo
         index = Index(Path(folder))
         try:
             sieve = Sieve(index.add_unreadable)
-            async with kafka_log(target) as log, judges_of(target.settings, sieve) as judges:
+            async with kafka_log(target) as log, judges_of(target, sieve) as judges:
                 await Verification(judges, log, index, findings, system_clock, on_progress).run()
         finally:
             index.close()

@@ -11,13 +11,12 @@ from shared.errors import Transient
 from shared.kafka.judging import RecordJudge
 
 if TYPE_CHECKING:
+    from ops.target import Target
     from services.certificates.inspection import Judge as CertificatesJudge
     from services.progress.inspection import Judge as ProgressJudge
     from services.recalculator.inspection import Judge as RecalculatorJudge
     from shared.mongo.batches import Sift
-    from shared.settings import ServiceSettings
 
-_NO_DATABASE = "the database does not answer; is the system up? (LESSON_PROGRESS_MONGO__URI)"
 _NO_KEYS = (
     "the issuer's key set does not answer, and no token can be judged without it; "
     "name it in LESSON_PROGRESS_AUTH__JWKS and run the command again"
@@ -47,7 +46,7 @@ class Judges:
 
 
 @asynccontextmanager
-async def judges_of(settings: "ServiceSettings", sift: "Sift") -> AsyncIterator[Judges]:
+async def judges_of(target: "Target", sift: "Sift") -> AsyncIterator[Judges]:
     """Judges on the configured database, with each service's own keys, who see of its documents what `sift` lets pass.
 
     Raises:
@@ -59,6 +58,7 @@ async def judges_of(settings: "ServiceSettings", sift: "Sift") -> AsyncIterator[
     from services.recalculator.inspection import build_judge as recalculator  # noqa: PLC0415 - the same
     from shared.mongo.client import DatabaseAway  # noqa: PLC0415 - the same
 
+    settings = target.settings
     async with AsyncExitStack() as opened:
         try:
             judges = Judges(
@@ -67,7 +67,7 @@ async def judges_of(settings: "ServiceSettings", sift: "Sift") -> AsyncIterator[
                 await opened.enter_async_context(certificates(settings, sift)),
             )
         except DatabaseAway as failure:
-            raise OperatorError(_NO_DATABASE) from failure
+            raise OperatorError(target.database_away()) from failure
         except Transient as failure:
             raise OperatorError(_NO_KEYS) from failure
         with database_named():

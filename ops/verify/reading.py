@@ -159,7 +159,7 @@ async def kafka_log(target: Target) -> AsyncIterator[KafkaLog]:
             await connected(admin, settings)
             await connected(consumer, settings)
         except BrokerAway as failure:
-            raise OperatorError(f"no broker answers at {target.bootstrap_servers}; is the system up?") from failure
+            raise OperatorError(target.broker_away()) from failure
         with broker_named(target.bootstrap_servers):
             yield KafkaLog(admin, consumer, loose_ends=not settings.require_log_append_time)
     finally:

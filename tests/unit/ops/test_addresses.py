@@ -2,7 +2,7 @@
 
 import pytest
 
-from ops.addresses import without_secrets
+from ops.addresses import hosts_of, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,15 @@ from ops.addresses import without_secrets
 )
 def test_a_connection_string_is_shown_without_its_secrets(uri: str, shown: str) -> None:
     assert without_secrets(uri) == shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "hosts"),
+    [
+        ("mongodb://127.0.0.1:27017/?directConnection=true", "127.0.0.1:27017"),
+        ("mongodb://maya:s%40cret@a:1,b:2/db?replicaSet=rs0", "a:1,b:2"),
+        ("mongodb+srv://maya:not@escaped/s@host?w=1", "host"),
+    ],
+)
+def test_of_a_connection_string_the_hosts_alone(uri: str, hosts: str) -> None:
+    assert hosts_of(uri) == hosts

@@ -1,5 +1,7 @@
 """What the services' code says while a command runs it is for people, and gives nobody away."""
 
+import logging
+
 import pytest
 import structlog
 
@@ -38,3 +40,17 @@ def test_afterwards_the_log_is_as_it_was() -> None:
     run(_stumble(), interrupted="nothing was changed")
 
     assert structlog.get_config() == before
+
+
+def test_what_a_library_says_by_itself_is_not_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unanswered() -> None:
+        logging.getLogger("aiokafka").error("Unable connect to %s", "127.0.0.1:9092")
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+    run(unanswered(), interrupted="nothing was changed")
+
+    assert capsys.readouterr().err == ""
+    assert logging.getLogger("aiokafka").handlers == []
