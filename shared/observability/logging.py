@@ -1,6 +1,7 @@
 """One JSON line for every record and event, ours and the libraries' alike, written as bytes."""
 
 import logging
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -16,14 +17,17 @@ from shared.observability.lines import Lines
 from shared.observability.repeats import Repeats
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*\d*(?:\.\d+)?[a-zA-Z%]")
+#: What aiokafka says of connections, whose texts are hosts.
+_ADDRESSED = ("Unable connect to ", "Unable to request metadata from ")
 
 
 def configure(service: str, *, level: str = "info", clock: Clock = system_clock) -> None:
     """Send every log line of this process to standard output as one JSON object.
 
-    `timestamp` is in epoch milliseconds. Lines of libraries keep their logger's name and level, never their
-    arguments: what a library prints about a record may hold a token. Warnings and errors that say the same again are
-    written once a minute, unless the level is debug.
+    `timestamp` is in epoch milliseconds. Lines of libraries keep their logger's name and level, and of their arguments
+    only numbers, brokers' addresses and the classes of errors: what a library prints about a record may hold a token.
+    Warnings and errors that say the same again are written once a minute, unless the level is debug.
     """
 
     def stamp(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -74,8 +78,33 @@ class _Forward(logging.Handler):
     """Hands the libraries' records to the one chain."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line: logger, level, the first line of the message's template without arguments, the error."""
+        """Write one line: logger, level, the first line of the message, the error."""
         log = structlog.get_logger()
         method = log.error if record.levelno >= logging.ERROR else log.warning
-        template = str(record.msg).partition("\n")[0]
-        method("library", logger=record.name, message=template, exc_info=record.exc_info)
+        method("library", logger=record.name, message=_message(record), exc_info=record.exc_info)
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The first line of what a library says, filled with numbers and with the classes of errors.
+
+    For every other argument stands `…`: only a broker's address is known to hold nothing of a record.
+    """
+    template = str(record.msg).partition("\n")[0]
+    if not record.args:
+        return template
+    arguments = iter(record.args if isinstance(record.args, tuple) else ())
+    addresses = record.name == "aiokafka" and template.startswith(_ADDRESSED)
+
+    def filled(found: re.Match[str]) -> str:
+        if found[0] == "%%":
+            return "%"
+        match next(arguments, None):
+            case BaseException() as error:
+                return type(error).__name__
+            case int() | float() as number:
+                return str(number)
+            case str() as address if addresses:
+                return address
+        return "…"
+
+    return _PLACEHOLDER.sub(filled, template)

@@ -182,21 +182,40 @@ async def test_what_waits_is_said_without_the_outside_s_words(
 
 
 @pytest.mark.parametrize(
-    ("logger", "message", "arguments"),
+    ("logger", "message", "arguments", "said"),
     [
-        ("aiokafka.consumer", "Failed fetch of %s", (SECRET,)),
-        ("asyncio", f"Task exception was never retrieved\nfuture: <Task exception=ValueError('{SECRET}')>", ()),
-        ("uvicorn.error", "Exception in ASGI application\n", ()),
+        ("aiokafka.consumer", "Failed fetch of %s", (SECRET,), "Failed fetch of …"),
+        ("aiokafka.consumer", "Unable connect to %s", (SECRET,), "Unable connect to …"),
+        ("aiokafka", "Heartbeat of %(key)s", ({"key": SECRET},), "Heartbeat of …"),
+        (
+            "aiokafka",
+            "Unable connect to node with id %s: %s",
+            (1, ConnectionRefusedError(SECRET)),
+            "Unable connect to node with id 1: ConnectionRefusedError",
+        ),
+        (
+            "aiokafka",
+            'Unable connect to "%s:%s": %r, 5 %% of them',
+            ("kafka-1", 9092, OSError(SECRET)),
+            'Unable connect to "kafka-1:9092": OSError, 5 % of them',
+        ),
+        (
+            "asyncio",
+            f"Task exception was never retrieved\nfuture: <Task exception=ValueError('{SECRET}')>",
+            (),
+            "Task exception was never retrieved",
+        ),
+        ("uvicorn.error", "Exception in ASGI application\n", (), "Exception in ASGI application"),
     ],
 )
-async def test_of_a_library_s_record_only_the_template_s_first_line_is_written(
-    written: Written, logger: str, message: str, arguments: tuple[str, ...]
+async def test_of_a_library_s_record_only_the_first_line_is_written_and_no_argument_that_may_be_a_secret(
+    written: Written, logger: str, message: str, arguments: tuple[object, ...], said: str
 ) -> None:
     logging.getLogger(logger).error(message, *arguments, exc_info=ValueError(SECRET))
 
     [line] = written.lines
     assert (line["event"], line["logger"], line["level"], line["error"]) == ("library", logger, "error", "ValueError")
-    assert line["message"] == message.splitlines()[0]
+    assert line["message"] == said
     assert SECRET not in written.text
 
 
