@@ -14,9 +14,12 @@ from aiokafka import TopicPartition
 
 from ops.errors import OperatorError
 from ops.failures import broker_named
+from ops.moments import moment as typed
 from ops.offsets import GroupOffsets
 from ops.target import Target
 from shared.contracts.topics import TOPICS, consumed_by
+
+_HINT = "is no moment; write it with its zone, as 2026-01-31T03:00:00Z, or as 2h (ago)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,13 @@ class Rewind:
         return self.to_offset < self.from_offset
 
 
-def moment(text: str) -> int:
-    """A moment in epoch milliseconds, from ISO 8601 with its zone; no record is older than 1970.
+def moment(text: str, *, now: int) -> int:
+    """A moment in epoch milliseconds: `2h` before now, or ISO 8601 with its zone; no record is older than 1970.
 
     Raises:
         OperatorError: it is none.
     """
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or at.timestamp() < 0:
-        raise OperatorError(f"{text!r} is no moment; write it with its zone, as 2026-01-31T03:00:00Z")
-    return int(at.timestamp() * 1000)
+    return typed(text, now=now, hint=_HINT)
 
 
 def iso(at: int) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ops.commands.choosing import now
 from ops.commands.learning import SENT_STAYS
 from ops.commands.options import JsonOption, TokenOption, bars, console, print_json, results, run, say
 from ops.errors import OperatorError
@@ -56,7 +57,7 @@ def rewind(
 
     if service not in SERVICES:
         raise OperatorError(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
-    since = None if to is None else moment(to)
+    since = None if to is None else moment(to, now=now())
     planned = _rewind(current(), service, since, events=events, do=yes)
     plan = run(planned, interrupted="the same command does it, or does the rest")
     if as_json:
@@ -130,7 +131,7 @@ def restore(
     from ops.rewinding import iso, moment
     from ops.target import current
 
-    target, begin = current(token=token), moment(since)
+    target, begin = current(token=token), moment(since, now=now())
     if yes:
         target.operator_token()  # said now, not after a long reading
     lost = run(_lost(target, begin), interrupted="nothing was sent")

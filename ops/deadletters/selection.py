@@ -3,16 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 from ops.deadletters.letter import Known, State
 from ops.errors import OperatorError
+from ops.moments import moment as typed
 from shared.contracts.topics import SERVICES, Service
 from shared.kafka.deadletter import Position
 
 _POSITION = re.compile(r"([A-Za-z0-9._-]+):(\d{1,9}):(\d{1,19})")
-_AGO = re.compile(r"(\d{1,6})([smhd])")
-_MILLISECONDS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_HINT = "is no time: give 30m, 2h or 3d (ago), or a moment such as 2027-01-15T08:00 (UTC)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,4 @@ def moment(said: str | None, *, now: int) -> int | None:
     Raises:
         OperatorError: it is neither.
     """
-    if said is None:
-        return None
-    if found := _AGO.fullmatch(said):
-        return now - int(found[1]) * _MILLISECONDS[found[2]]
-    try:
-        at = datetime.fromisoformat(said)
-    except ValueError:
-        raise OperatorError(
-            f"{said!r} is no time: give 30m, 2h or 3d (ago), or a moment such as 2027-01-15T08:00 (UTC)"
-        ) from None
-    return int((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
+    return None if said is None else typed(said, now=now, hint=_HINT, zone=UTC)

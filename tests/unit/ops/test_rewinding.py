@@ -182,11 +182,19 @@ def test_only_topics_of_commands_are_gone_back_in_because_events_follow_again() 
 
 
 def test_a_moment_is_read_with_its_zone_and_written_in_utc() -> None:
-    assert moment("2026-01-31T03:00:00Z") == moment("2026-01-31T04:00:00+01:00") == 1_769_828_400_000
+    for text in ("2026-01-31T03:00:00Z", "2026-01-31T04:00:00+01:00"):
+        assert moment(text, now=0) == 1_769_828_400_000
+    assert moment("2h", now=SINCE) == SINCE - 7_200_000
     assert iso(1_769_828_400_000) == "2026-01-31T03:00:00+00:00"
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2026-01-31T03:00:00", "", "1769828400", "0026-01-31T03:00:00Z"])
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(OperatorError, match="write it with its zone, as 2026-01-31T03:00:00Z"):
-        moment(text)
+        moment(text, now=SINCE)
+
+
+@pytest.mark.parametrize("text", ["2026-13-01T00:00:00Z", "2026-02-30", "2026-01-31T25:00:00Z"])
+def test_what_no_calendar_has_is_said_to_be_no_date(text: str) -> None:
+    with pytest.raises(OperatorError, match="is no date and time that a calendar and a clock have"):
+        moment(text, now=SINCE)
