@@ -17,7 +17,7 @@ from shared.ending import cancelled, end
 from shared.errors import Fatal, Transient
 from shared.kafka.retries import backoff
 from shared.serving import make_server, served
-from shared.settings import HttpSettings
+from shared.settings import PREFIX, HttpSettings
 
 _log = structlog.get_logger()
 
@@ -104,7 +104,10 @@ class Service:
             await end(serving, by=stopped_at + _HTTP_SECONDS)
             ended.cancel()
         if early_end and self._fatal is None:
-            raise Fatal(f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}")
+            raise Fatal(
+                f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}: another program has "
+                f"the port, or the host is not this one; mend {PREFIX}{self.name.upper()}__HTTP__PORT or __HOST"
+            )
         if self._fatal is not None:
             raise self._fatal
 
