@@ -105,8 +105,8 @@ class Service:
             ended.cancel()
         if early_end and self._fatal is None:
             raise Fatal(
-                f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}: another program has "
-                f"the port, or the host is not this one; mend {PREFIX}{self.name.upper()}__HTTP__PORT or __HOST"
+                f"{self.name} cannot listen on {self.http_settings.host}:{self.http_settings.port}: mend "
+                f"{PREFIX}{self.name.upper()}__HTTP__PORT, or stop the other program that has the port"
             )
         if self._fatal is not None:
             raise self._fatal

@@ -59,7 +59,7 @@ def audit(
     target = current(token=token)
     if repair:
         target.operator_token()  # said now, not after a long audit
-    out = results(as_json=as_json)
+    out = results(as_json=as_json, report=report)
     with Index() as index:
         run(_find(target, index, try_all=failed), interrupted="nothing was changed")
         unreadable = index.unreadable_count()

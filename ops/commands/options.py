@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_STANDARD_OUTPUT = (Path("/dev/stdout"), Path("/dev/fd/1"))
+
 StackOption = Annotated[
     StackKind,
     typer.Option(
@@ -38,7 +40,23 @@ TokenOption = Annotated[
     str | None, typer.Option("--token", envvar="LESSON_PROGRESS_TOKEN", help="The token to send commands with.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ReportOption = Annotated[Path | None, typer.Option("--report", help="Write the result as JSON to this file.")]
+
+
+def _with_its_folder(path: Path | None) -> Path | None:
+    """Where a report goes; said before a long work, not after it.
+
+    Raises:
+        OperatorError: there is no such folder.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise OperatorError(f"there is no folder {path.parent} to write the report {path.name} in; make it first")
+    return path
+
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", callback=_with_its_folder, help="Write the result as JSON to this file."),
+]
 CourseOption = Annotated[str | None, typer.Option("--course", help="Only this course of the dataset.")]
 
 
@@ -79,12 +97,13 @@ def write_report(path: Path | None, report: object) -> None:
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
             file.writelines(pieces(report))
             file.write("\n")
     except OSError as failure:
         raise OperatorError(f"the report cannot be written to {path}: {failure.strerror}") from None
+    if path not in _STANDARD_OUTPUT:
+        say(console())(f"the report is in {path}")
 
 
 def existing_folder(path: Path) -> Path:
@@ -93,6 +112,8 @@ def existing_folder(path: Path) -> Path:
     Raises:
         OperatorError: it is not there.
     """
+    if path.is_file():
+        raise OperatorError(f"{path} is a file; name a folder that holds a dataset, such as examples/oulad")
     if not path.is_dir():
         raise OperatorError(f"there is no folder {path}; name one that holds a dataset, such as examples/oulad")
     return path
@@ -106,9 +127,9 @@ def console() -> Console:
     return Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
-def results(*, as_json: bool = False) -> Console:
+def results(*, as_json: bool = False, report: Path | None = None) -> Console:
     """Where a command's answer goes: standard output, unless that holds JSON; then where people read."""
-    return console() if as_json else Console(markup=False, emoji=False, highlight=False)
+    return console() if as_json or report in _STANDARD_OUTPUT else Console(markup=False, emoji=False, highlight=False)
 
 
 def bars(out: Console) -> "Progress":

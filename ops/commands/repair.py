@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ops.commands.learning import SENT_STAYS, operate, valid
-from ops.commands.options import JsonOption, TokenOption, print_json, run
+from ops.commands.options import JsonOption, TokenOption, print_json, results, run, say
 from ops.errors import OperatorError
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
@@ -71,7 +71,11 @@ def revoke(
     from shared.contracts.topics import CERTIFICATE_COMMANDS
 
     if not yes:
-        raise OperatorError(f"the certificate of {enrollment} would be revoked for good; repeat with --yes to do it")
+        if as_json:
+            print_json({"enrollmentId": enrollment, "done": False})
+        tell = say(results(as_json=as_json))
+        tell(f"the certificate of {enrollment} would be revoked for good; repeat with --yes to do it")
+        return
     fields = {"enrollment_id": enrollment} | ({"reason": reason} if reason else {})
     target = current(token=token)
     operate(target, CERTIFICATE_COMMANDS, enrollment, CertificateRevoke, fields, as_json=as_json)

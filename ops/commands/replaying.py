@@ -47,7 +47,7 @@ def demo(
         rate=_DEMO_RATE,
         pdfs=_DEMO_DIRECTORY,
         out=console(),
-        answer=results(),
+        answer=results(report=report),
         write=partial(write_report, report),
     )
     run(step, interrupted=f"{_ENDED}, and nothing of it is kept")
@@ -84,5 +84,7 @@ def replay_command(
     wanted = Rounds(copies, None if in_order else chosen, rounds, rate, ask_again)
     folder, write = existing_folder(dataset), partial(write_report, report)
     became = SENT_STAYS if stack is StackKind.EXTERNAL else _ENDED
-    step = run_rounds(folder, course, stack, directory, wanted, out=console(), answer=results(), write=write)
+    step = run_rounds(
+        folder, course, stack, directory, wanted, out=console(), answer=results(report=report), write=write
+    )
     run(step, interrupted=became)

@@ -44,7 +44,7 @@ def verify(
     if as_json:
         print_json(result)
     else:
-        show(findings, results())
+        show(findings, results(report=report))
     write_report(report, result)
     if not findings.healthy:
         kinds = ", ".join(f"{kind.value} {count}" for kind, count in findings.defects.most_common())

@@ -145,7 +145,7 @@ async def test_every_kind_of_damage_is_named_and_healed_by_its_command_and_nothi
     await broken_documents(damage)
 
     found = await lesson_progress(system, "audit", "--json")
-    report = tmp_path / "new" / "audit.json"
+    report = tmp_path / "audit.json"
     repaired = await lesson_progress(system, "audit", "--repair", "--json", "--report", str(report))
     again = await lesson_progress(system, "audit", "--json")
 

@@ -37,6 +37,8 @@ LONG = "x" * 256
         (("up", "--directory", "a-file"), "A stack cannot use the directory a-file: File exists"),
         (("up", "--directory", "a-file/below"), "A stack cannot use the directory a-file/below: Not a directory"),
         (("up", "--import", "nope"), "there is no folder nope"),
+        (("import", "a-file"), "a-file is a file; name a folder"),
+        (("verify", "--report", "new/x.json"), "there is no folder new to write the report x.json in"),
         (("recalculate", "--course", "a\x01"), "course: ids have 1 to 255 characters"),
         (("recalculate", "--course", LONG), "course: ids have 1 to 255 characters"),
         (("recalculate", LONG), "enrollment: ids have 1 to 255 characters"),

@@ -1,11 +1,13 @@
 """A table is readable however narrow the screen is, and a result is where a file can take it."""
 
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
+from ops.commands.options import results
 from ops.tables import exact, print_table, prose
 from ops.verify.findings import Findings
 from tests.unit.ops.conftest import Command
@@ -55,3 +57,9 @@ def test_a_result_is_on_standard_output_and_nothing_else_is_said(
 
     assert ended.out.startswith("How records ended\ntopic: progress.commands\n  recorded: 7\n  rejected: 1\n")
     assert ended.err == ""
+
+
+def test_a_report_on_standard_output_stands_there_alone() -> None:
+    assert results(report=Path("/dev/stdout")).stderr
+    assert results(as_json=True).stderr
+    assert not results(report=Path("report.json")).stderr

@@ -160,9 +160,7 @@ async def test_http_answers_while_the_service_still_waits(story: Story, free_por
 async def test_a_port_that_is_taken_is_said_in_one_sentence(story: Story, free_port: int) -> None:
     taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", free_port)
     async with taken:
-        with pytest.raises(
-            Fatal, match=f"listen on 127.0.0.1:{free_port}: .* mend LESSON_PROGRESS_PROGRESS__HTTP__PORT"
-        ):
+        with pytest.raises(Fatal, match=f"127.0.0.1:{free_port}: mend LESSON_PROGRESS_PROGRESS__HTTP__PORT"):
             await service_of(story, port=free_port).run()
 
 
