@@ -1,12 +1,16 @@
 """`recalculate` and `certificates`: what an operator does about one enrollment, or one course."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.commands.learning import SENT_STAYS, operate, valid
 from ops.commands.options import JsonOption, TokenOption, print_json, results, run, say
 from ops.errors import OperatorError
+
+if TYPE_CHECKING:
+    from ops.target import Target
+    from shared.contracts.values import Message
 
 # What does the work is imported when a command runs, so that `--help` is there at once.
 # ruff: noqa: PLC0415
@@ -21,7 +25,6 @@ def recalculate(
     as_json: JsonOption = False,
 ) -> None:
     """Compute a percentage again from the facts."""
-    from ops.repair.carrying_out import send
     from ops.target import current
     from shared.contracts.operators import CourseChanged, ProgressRecalculate
     from shared.contracts.topics import RECALCULATION_COMMANDS
@@ -34,11 +37,26 @@ def recalculate(
         operate(target, RECALCULATION_COMMANDS, enrollment, ProgressRecalculate, fields, as_json=as_json)
         return
     message = valid(CourseChanged, course_id=course)
-    run(send(target, [(RECALCULATION_COMMANDS, course, message)]), interrupted=SENT_STAYS)
+    run(_recalculate_course(target, course, message), interrupted=SENT_STAYS)
     if as_json:
         print_json({"requested": course})
     else:
-        typer.echo(f"asked to recalculate every enrollment of {course}, if there is such a course")
+        typer.echo(f"asked to recalculate every enrollment of {course}")
+
+
+async def _recalculate_course(target: "Target", course: str, message: "Message") -> None:
+    """Ask for it, of a course that there is.
+
+    Raises:
+        OperatorError: there is none, or the broker did not take the command.
+    """
+    from ops.repair.carrying_out import send
+    from shared.contracts.topics import RECALCULATION_COMMANDS
+
+    async with target.database() as db:
+        if await db["courses"].find_one({"_id": course}, {"_id": 1}) is None:
+            raise OperatorError(f"there is no course {course!r}; see the platform's collection courses for its id")
+    await send(target, [(RECALCULATION_COMMANDS, course, message)])
 
 
 @certificates.command()

@@ -142,7 +142,32 @@ def test_an_audit_that_finds_nothing_is_one_sentence(command: Command, audit: Au
     assert ended.out == "No differences: percentages, certificates and notifications follow from the facts.\n"
 
 
-@pytest.mark.usefixtures("audit")
+@pytest.fixture
+def _catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform with one course, bread."""
+
+    class Courses:
+        async def find_one(self, wanted: dict[str, str], _: object) -> dict[str, str] | None:
+            return wanted if wanted == {"_id": "bread"} else None
+
+    @asynccontextmanager
+    async def database(_: Target) -> AsyncIterator[dict[str, Courses]]:
+        yield {"courses": Courses()}
+
+    monkeypatch.setattr(Target, "database", database)
+
+
+@pytest.mark.usefixtures("_catalog")
+def test_a_course_is_recalculated_only_where_there_is_one(command: Command, producer: Producer) -> None:
+    unknown, known = command("recalculate", "--course", "braed"), command("recalculate", "--course", "bread")
+
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "there is no course 'braed'; see the platform's collection courses" in unknown.err
+    assert (known.code, known.out) == (0, "asked to recalculate every enrollment of bread\n")
+    assert producer.topics == ["recalculation.commands"]
+
+
+@pytest.mark.usefixtures("audit", "_catalog")
 def test_what_the_broker_did_not_take_is_no_success(command: Command, producer: Producer, tmp_path: Path) -> None:
     producer.failure = RequestTimedOutError()
 
