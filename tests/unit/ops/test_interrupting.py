@@ -4,11 +4,14 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import pytest
 
+from ops import entry
 from ops.commands import options
 from tests.unit.ops.conftest import Command
 
@@ -62,3 +65,19 @@ def test_ctrl_c_outside_of_its_work_is_a_sentence_too(
     ended = command("audit")
 
     assert (ended.code, ended.out, ended.err) == (130, "", f"lesson-progress: interrupted; {sentence}\n")
+
+
+def test_ctrl_c_while_the_command_is_being_read_is_a_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(ModuleType):
+        def __getattr__(self, _: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "ops.cli", Interrupted("ops.cli"))
+
+    with pytest.raises(SystemExit) as ended:
+        entry.main()
+
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "lesson-progress: interrupted; nothing was changed\n"
