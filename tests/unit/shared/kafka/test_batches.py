@@ -8,6 +8,8 @@ from aiokafka.errors import KafkaTimeoutError
 from shared.kafka import assembly
 from shared.kafka.batches import Outgoing, Shipment, _partition
 from shared.settings import KafkaSettings
+from tests.support.fake_clients import FakeProducer
+from tests.support.fake_log import FakeLog
 
 #: Keys and their hashes, as Kafka's own client has them among its tests (UtilsTest.testMurmur2).
 HASHES = {
@@ -39,6 +41,25 @@ def test_what_has_no_key_is_spread() -> None:
 def test_a_message_of_which_nothing_was_heard_counts_as_not_published() -> None:
     [failure] = Shipment([Outgoing("lesson.completed", b"key", b"{}", [])]).failures
     assert isinstance(failure, KafkaTimeoutError)
+
+
+async def test_what_the_client_refuses_to_queue_is_not_published_and_the_rest_is() -> None:
+    class Refusing(FakeProducer):
+        """Takes nothing for one topic."""
+
+        async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+            if topic == "course.completed":
+                raise KafkaTimeoutError
+            return await super().send_batch(batch, topic, partition=partition)
+
+    topics = ("lesson.completed", "course.completed", "lesson.completed")
+    shipment = Shipment([Outgoing(topic, b"key", b"{}", []) for topic in topics])
+
+    await shipment.send(Refusing(FakeLog()))
+
+    first, refused, last = shipment.failures
+    assert (first, last) == (None, None)
+    assert isinstance(refused, KafkaTimeoutError)
 
 
 @pytest.fixture
