@@ -39,6 +39,12 @@ def audit(
     repair: Annotated[
         bool, typer.Option("--repair", help="Send the command that heals each finding, and wait until it did.")
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Repair also what cannot be taken back: lost certificates get new ids, percentages may fall."
+        ),
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until everything is healed.")] = True,
     patience: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="Wait no longer when nothing more was healed for so long.")
@@ -57,11 +63,15 @@ def audit(
     from ops.target import current
 
     target = current(token=token)
+    if yes and not repair:
+        raise OperatorError("--yes says what --repair may do: add --repair, or leave it out")
     if repair:
         target.operator_token()  # said now, not after a long audit
     out = results(as_json=as_json, report=report)
     with Index() as index:
         run(_find(target, index, try_all=failed), interrupted="nothing was changed")
+        if not yes:
+            index.hold_back()
         unreadable = index.unreadable_count()
         for collection, identity in index.unreadable(_SHOWN):
             say(console())(f"passed over, since it cannot be read: {collection} {identity}")
@@ -137,6 +147,12 @@ def _say_what_is_left(index: "Index", patience: float | None) -> None:
             f"{_differences(remaining)} left, and nothing more was healed for {patience:g} s: are the services up? "
             f"What was sent stays in its topic; {_AGAIN}"
         )
+    if held := index.held_back():
+        raise OperatorError(
+            f"{_differences(remaining)} left, {held} of them because what heals them cannot be taken back: read what "
+            "`lesson-progress audit` says of them, run `lesson-progress verify`, and add --yes when nothing "
+            "brings back what was lost"
+        )
     if remaining:
         raise OperatorError(
             f"{_differences(remaining)} left that no command heals before the cause is mended "
@@ -201,5 +217,6 @@ def _plan_table(planned: "Plan") -> "Table":
 
     table = Table(exact("differences"), exact("kind"), prose("healed by"))
     for step in planned.steps:
-        table.add_row(str(step.findings), step.kind, step.remedy or "nothing, before a person mends the cause")
+        nothing = "nothing without --yes" if step.held_back else "nothing, before a person mends the cause"
+        table.add_row(str(step.findings), step.kind, step.remedy or nothing)
     return table

@@ -51,6 +51,7 @@ _HEALED_BY: Mapping[str, Remedy] = {
     Lack.CERTIFICATE_READY_MISSING: Remedy.RECALCULATE,
 }
 _GIVEN_BACK = "`certificates restore` may give it back with its id, a new one gets another"
+_MAY_BE_LOST = "; a completion may be lost: `lesson-progress verify` says, and `rewind` may bring it back"
 _SAYS: Mapping[Lack, Callable[[Lacking], str]] = {
     Lack.CERTIFICATE_MISSING: lambda one: (
         "completed, and has no certificate" + ("" if not one.was_issued else f"; it had one: {_GIVEN_BACK}")
@@ -82,6 +83,8 @@ class Finding:
     certificate_id: str | None = None
     #: Why its certificate could not be made, the last time it was tried.
     code: str | None = None
+    #: What heals it cannot be taken back, and may seal a loss: learners would keep what it makes.
+    final: bool = False
 
     def row(self) -> dict[str, object]:
         """As JSON; the same fields for every kind."""
@@ -96,6 +99,7 @@ class Finding:
             "expectedCompletedAt": self.expected_completed_at,
             "certificateId": self.certificate_id,
             "code": self.code,
+            "final": self.final,
         }
 
 
@@ -103,15 +107,18 @@ def of_progress(difference: Difference) -> Finding:
     """What the recalculator's audit found."""
     stored, expected = difference.stored, difference.expected
     says = f"{stored.percent:g} % is stored ({stored.completed} of {stored.total}), and the facts say "
+    # A lesson that was taken away leaves fewer to complete; where as many are left, a completion is gone.
+    lost = expected.completed < stored.completed and expected.total >= stored.total
     return Finding(
         PERCENTAGE,
         difference.enrollment_id,
-        says + f"{expected.percent:g} % ({expected.completed} of {expected.total})",
+        says + f"{expected.percent:g} % ({expected.completed} of {expected.total})" + (_MAY_BE_LOST if lost else ""),
         _HEALED_BY[PERCENTAGE],
         stored_percent=stored.percent,
         expected_percent=expected.percent,
         stored_completed_at=stored.completed_at,
         expected_completed_at=expected.completed_at,
+        final=lost,
     )
 
 
@@ -125,6 +132,7 @@ def of_certificate(lacking: Lacking, *, try_all: bool) -> Finding:
         _HEALED_BY[lacking.kind] if worth_trying else None,
         certificate_id=lacking.certificate_id,
         code=lacking.code,
+        final=lacking.kind is Lack.CERTIFICATE_MISSING and lacking.was_issued,
     )
 
 

@@ -4,7 +4,6 @@ The file is SQLite's own temporary one: private, and gone with the connection.
 """
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from operator import attrgetter
@@ -22,8 +21,19 @@ CREATE TABLE remaining (n INTEGER PRIMARY KEY, {_COLUMNS});
 CREATE INDEX remaining_of ON remaining (enrollment_id);
 CREATE TABLE commands (remedy, enrollment_id, PRIMARY KEY (remedy, enrollment_id)) WITHOUT ROWID;
 CREATE TABLE waiting (enrollment_id PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE held (enrollment_id PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE unreadable (collection, identity, PRIMARY KEY (collection, identity)) WITHOUT ROWID;
 """
+# Names of columns are ours; values are always bound.
+_HOLD_BACK = f"""
+INSERT OR IGNORE INTO held SELECT enrollment_id FROM found WHERE final AND remedy IS NOT NULL;
+INSERT INTO remaining ({_COLUMNS})
+    SELECT {_COLUMNS.replace("remedy", "NULL")} FROM found
+    WHERE remedy IS NOT NULL AND enrollment_id IN (SELECT * FROM held) ORDER BY n;
+DELETE FROM commands WHERE enrollment_id IN (SELECT * FROM held);
+DELETE FROM waiting WHERE enrollment_id IN (SELECT * FROM held);
+BEGIN;
+"""  # noqa: S608 - see above
 _INTO = f"({_COLUMNS}) VALUES ({', '.join('?' * len(_NAMES))})"
 
 
@@ -34,7 +44,7 @@ class Index:
         self._db = sqlite3.connect("", isolation_level=None)
         # Nothing is ever rolled back or outlives the connection.
         self._db.executescript("PRAGMA journal_mode = off; PRAGMA synchronous = off;" + _TABLES + "BEGIN;")
-        self._steps = Counter[tuple[str, Remedy | None]]()
+        self._found = 0
 
     def __enter__(self) -> Self:
         return self
@@ -44,13 +54,22 @@ class Index:
 
     def add(self, finding: Finding) -> None:
         """Take in what the audit found."""
-        self._steps[finding.kind, finding.remedy] += 1
+        self._found += 1
         self._db.execute(f"INSERT INTO found {_INTO}", _row(finding))
         if finding.remedy is None:
             self._db.execute(f"INSERT INTO remaining {_INTO}", _row(finding))
         else:
             self._db.execute("INSERT OR IGNORE INTO commands VALUES (?, ?)", (finding.remedy, finding.enrollment_id))
             self._db.execute("INSERT OR IGNORE INTO waiting VALUES (?)", (finding.enrollment_id,))
+
+    def hold_back(self) -> None:
+        """Send nothing for an enrollment of which something cannot be taken back: one command may heal all of it."""
+        self._db.executescript(_HOLD_BACK)
+
+    def held_back(self) -> int:
+        """How many findings nothing is sent for because of that."""
+        query = "SELECT count(*) FROM found WHERE remedy IS NOT NULL AND enrollment_id IN (SELECT * FROM held)"
+        return self._one(query)
 
     def add_unreadable(self, collection: str, identity: str) -> None:
         """Note a document that the audit passed over, however often it did."""
@@ -65,7 +84,7 @@ class Index:
         return self._one("SELECT count(*) FROM unreadable")
 
     def __len__(self) -> int:
-        return self._steps.total()
+        return self._found
 
     def findings(self, limit: int = -1) -> Iterator[Finding]:
         """What was found, in the audit's order, at most `limit` of it."""
@@ -73,9 +92,13 @@ class Index:
 
     def plan(self) -> Plan:
         """What heals these findings."""
-        steps = sorted(self._steps.items(), key=lambda step: step[0][0])
+        query = """
+            SELECT kind, iif(is_held, NULL, remedy) AS sent, count(*), max(is_held) FROM (
+                SELECT *, remedy IS NOT NULL AND enrollment_id IN (SELECT * FROM held) AS is_held FROM found
+            ) GROUP BY kind, sent, is_held ORDER BY kind, is_held
+        """
         return Plan(
-            [Step(*what, n) for what, n in steps],
+            [Step(kind, remedy and Remedy(remedy), n, bool(held)) for kind, remedy, n, held in self._db.execute(query)],
             dict(self._db.execute("SELECT remedy, count(*) FROM commands GROUP BY remedy")),
         )
 
@@ -127,5 +150,5 @@ class Index:
 
 
 def _finding(row: Sequence[Any]) -> Finding:
-    _, kind, enrollment_id, says, remedy, *others = row
-    return Finding(kind, enrollment_id, says, None if remedy is None else Remedy(remedy), *others)
+    _, kind, enrollment_id, says, remedy, *others, final = row
+    return Finding(kind, enrollment_id, says, None if remedy is None else Remedy(remedy), *others, final=bool(final))

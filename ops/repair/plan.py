@@ -13,6 +13,8 @@ class Step:
     kind: str
     remedy: Remedy | None
     findings: int
+    #: Nothing is sent, because something of their enrollments cannot be taken back.
+    held_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ async def test_every_kind_of_damage_is_named_and_healed_by_its_command_and_nothi
 
     found = await lesson_progress(system, "audit", "--json")
     report = tmp_path / "audit.json"
-    repaired = await lesson_progress(system, "audit", "--repair", "--json", "--report", str(report))
+    repaired = await lesson_progress(system, "audit", "--repair", "--yes", "--json", "--report", str(report))
     again = await lesson_progress(system, "audit", "--json")
 
     expected = {key: named for key, named in damage.expected.items() if named}

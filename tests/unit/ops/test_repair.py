@@ -65,6 +65,11 @@ HOPELESS = Lacking("enrollment-3", Lack.CERTIFICATE_FAILED, "c-3", "glyph_missin
 FAILED = of_certificate(HOPELESS, try_all=False)
 
 
+#: What heals these cannot be taken back: learners keep a new id, and a completion may be lost.
+GONE = of_certificate(Lacking("enrollment-4", Lack.CERTIFICATE_MISSING, was_issued=True), try_all=False)
+FALLING = of_progress(Difference("enrollment-5", Progress(3, 3, 100.0), Progress(2, 3, 66.67)))
+
+
 @dataclass
 class Audit:
     """Finds what a test says; each look at single enrollments finds the next thing."""
@@ -240,6 +245,35 @@ def test_what_only_a_person_can_mend_is_left_and_nothing_is_sent_for_it(
     assert ended.code == 1
     assert "1 difference left that no command heals before the cause is mended (glyph_missing)" in ended.err
     assert len(producer.sent) == 1
+
+
+def test_what_cannot_be_taken_back_is_sent_only_when_that_is_said(
+    command: Command, producer: Producer, audit: Audit
+) -> None:
+    untold = of_certificate(Lacking("enrollment-4", Lack.COURSE_COMPLETED_MISSING), try_all=False)
+    audit.found = [STALE, FALLING, GONE, untold]
+
+    asked = command("audit", "--repair")
+    careful = [headers["ce_id"] for headers in producer.sent]
+    said = command("audit", "--repair", "--yes", "--no-wait")
+
+    assert asked.code == 1
+    assert "nothing without --yes" in asked.out
+    assert "3 differences left, 3 of them because what heals them cannot be taken back" in asked.err
+    assert "a completion may be lost" in command("audit").out.replace("\n", " ")
+    assert len(careful) == 1
+    assert said.code == 0
+    assert len(producer.sent) == len(careful) + 3
+
+
+def test_fewer_lessons_of_a_course_that_has_fewer_are_no_loss() -> None:
+    fewer = of_progress(Difference("enrollment-6", Progress(3, 4, 75.0), Progress(2, 3, 66.67)))
+
+    assert not fewer.final
+
+
+def test_a_consent_without_a_repair_is_refused(command: Command) -> None:
+    assert "add --repair" in command("audit", "--yes").err
 
 
 def test_what_is_not_healed_in_time_is_said(command: Command, producer: Producer, audit: Audit) -> None:
