@@ -150,5 +150,6 @@ class Index:
 
 
 def _finding(row: Sequence[Any]) -> Finding:
-    _, kind, enrollment_id, says, remedy, *others, final = row
-    return Finding(kind, enrollment_id, says, None if remedy is None else Remedy(remedy), *others, final=bool(final))
+    values: dict[str, Any] = dict(zip(_NAMES, row[1:], strict=True))
+    remedy, final = values.pop("remedy"), values.pop("final")
+    return Finding(remedy=None if remedy is None else Remedy(remedy), final=bool(final), **values)
