@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from ops.verify import letters
 from ops.verify.findings import CANNOT_BE_JUDGED, SWALLOWED, UNFINISHED, Findings
@@ -108,7 +109,9 @@ class Reading:
         marked = key_of(deterministic_id(LessonMarked.TYPE, judgement.reference))
         rejected = key_of(deterministic_id(CommandRejected.TYPE, judgement.reference))
         subject = judgement.verdict.progress_id or judgement.verdict.enrollment_id or judgement.verdict.course_id or ""
-        suspect = Suspect(position_of(record), record.topic, marked, rejected, without, subject)
+        # Whoever heals it asks from when on it is to be handled again.
+        note = f"{subject or 'its fact is not there'}, written {_utc(judgement.at)}"
+        suspect = Suspect(position_of(record), record.topic, marked, rejected, without, note)
         self._index.add_suspect(suspect, subject or None)
 
     def _lines(self, record: Record, judgement: Judgement, *, lettered: bool) -> list[Entry]:
@@ -119,6 +122,13 @@ class Reading:
         flags |= STAMPED if record.timestamp_type == LOG_APPEND_TIME else 0
         identity = key_of(deterministic_id(LessonCompleted.TYPE, progress_id))
         return [Entry(identity, COMMAND, None, judgement.at, flags, position_of(record))]
+
+
+def _utc(at: int) -> str:
+    try:
+        return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # a sender's clock may say anything
+        return str(at)
 
 
 def _may_change(verdict: Verdict) -> bool:
@@ -138,12 +148,13 @@ def _since(judgement: Judgement, changed: Mapping[str, int], latest: int) -> Jud
 
 def finish_suspects(index: Index, findings: Findings) -> None:
     """What became of commands without a fact, now that their answers are known."""
-    for place, topic, without, subject, evidence in index.suspects():
+    for place, topic, without, note, evidence in index.suspects():
         answered_as_recorded, rejected = evidence & 2, evidence & 1
         if answered_as_recorded or (without == Defect.SWALLOWED_COMMAND and not rejected):
-            note = f"{subject or 'its fact is not there'}{', answered as recorded' if answered_as_recorded else ''}"
             findings.fate(topic, SWALLOWED)
-            findings.defect(Defect.SWALLOWED_COMMAND, place, note)
+            findings.defect(
+                Defect.SWALLOWED_COMMAND, place, f"{note}{', answered as recorded' if answered_as_recorded else ''}"
+            )
             findings.not_ended(place)
         elif rejected:
             findings.fate(topic, Fate.REJECTED.value)

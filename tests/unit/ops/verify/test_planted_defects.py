@@ -1,6 +1,7 @@
 """A verification names each kind of defect that is planted in a healthy run, and nothing else."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -73,3 +74,5 @@ async def test_a_swallowed_command_that_was_answered_as_recorded_says_so() -> No
     [swallowed] = [finding for finding in findings.listed if finding.kind is Defect.SWALLOWED_COMMAND]
     assert swallowed.subject.endswith(f":{sent[0].offset}")
     assert "answered as recorded" in swallowed.note
+    written = datetime.fromtimestamp(sent[0].timestamp / 1000, UTC)
+    assert f"written {written.isoformat(timespec='seconds')}" in swallowed.note, "from when on is it to be rewound?"
