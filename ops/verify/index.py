@@ -23,7 +23,7 @@ create table pending (key text primary key) without rowid;
 create table unreadable (collection text, id text, primary key (collection, id)) without rowid;
 create table flaws (kind text, subject text, enrollment text);
 create table suspects (
-    place text primary key, topic text, marked blob, rejected blob, without text, progress text, evidence int
+    place text primary key, topic text, marked blob, rejected blob, without text, note text, evidence int
 ) without rowid;
 create index suspects_marked on suspects (marked);
 create index suspects_rejected on suspects (rejected);
@@ -72,7 +72,8 @@ class Suspect(NamedTuple):
     marked: bytes
     rejected: bytes
     without: str
-    subject: str
+    #: Whose it is, and when it was written.
+    note: str
 
 
 def key_of(identity: bytes | str) -> bytes:
@@ -167,9 +168,9 @@ class Index:
         while rows := cursor.fetchmany(page):
             yield rows
 
-    def add_suspect(self, suspect: Suspect, progress_id: str | None) -> None:
+    def add_suspect(self, suspect: Suspect) -> None:
         """Note a command that only its answer can tell about."""
-        self._db.execute("insert or replace into suspects values (?, ?, ?, ?, ?, ?, 0)", (*suspect[:5], progress_id))
+        self._db.execute("insert or replace into suspects values (?, ?, ?, ?, ?, ?, 0)", suspect)
 
     def suspects_answered(self, ids: Sequence[bytes]) -> None:
         """Note which suspects these replies answer; marked as recorded weighs more than rejected."""
@@ -177,9 +178,9 @@ class Index:
             update = f"update suspects set evidence = evidence | {weight} where {column} in ({_marks(ids)})"  # noqa: S608 - question marks alone
             self._db.execute(update, list(ids))
 
-    def suspects(self) -> Iterator[tuple[str, str, str, str | None, int]]:
-        """Every suspect: place, topic, what it is without an answer, progress id, and the evidence."""
-        yield from self._db.execute("select place, topic, without, progress, evidence from suspects order by place")
+    def suspects(self) -> Iterator[tuple[str, str, str, str, int]]:
+        """Every suspect: place, topic, what it is without an answer, its note, and the evidence."""
+        yield from self._db.execute("select place, topic, without, note, evidence from suspects order by place")
 
     def has_suspects(self) -> bool:
         """Whether there is any."""

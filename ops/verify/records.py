@@ -112,7 +112,7 @@ class Reading:
         # Whoever heals it asks from when on it is to be handled again.
         note = f"{subject or 'its fact is not there'}, written {_utc(judgement.at)}"
         suspect = Suspect(position_of(record), record.topic, marked, rejected, without, note)
-        self._index.add_suspect(suspect, subject or None)
+        self._index.add_suspect(suspect)
 
     def _lines(self, record: Record, judgement: Judgement, *, lettered: bool) -> list[Entry]:
         progress_id = judgement.verdict.progress_id
