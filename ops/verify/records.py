@@ -152,9 +152,8 @@ def finish_suspects(index: Index, findings: Findings) -> None:
         answered_as_recorded, rejected = evidence & 2, evidence & 1
         if answered_as_recorded or (without == Defect.SWALLOWED_COMMAND and not rejected):
             findings.fate(topic, SWALLOWED)
-            findings.defect(
-                Defect.SWALLOWED_COMMAND, place, f"{note}{', answered as recorded' if answered_as_recorded else ''}"
-            )
+            told = f"{note}, answered as recorded" if answered_as_recorded else note
+            findings.defect(Defect.SWALLOWED_COMMAND, place, told)
             findings.not_ended(place)
         elif rejected:
             findings.fate(topic, Fate.REJECTED.value)
