@@ -26,6 +26,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $(INSTALLED)
 
 demo: $(INSTALLED) ## Replay one course of real learners on a system of its own (REPORT=FILE writes the figures)
+	$(if $(REPORT),@mkdir -p $(dir $(REPORT)))
 	lesson-progress demo $(if $(REPORT),--report $(REPORT))
 
 test: $(INSTALLED) ## Everything that runs on the embedded stack
