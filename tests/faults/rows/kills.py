@@ -62,7 +62,9 @@ async def before_the_commit(run: Run) -> None:
     held.lose()
 
     await _again(run, stage, world)
-    published = stage.publishes[-1]
+    # Every record leads to an event on the first of its topics; on the others only some do, and these need not have
+    # been handled when the kill came.
+    published = stage.publishes[0]
     assert world.repeated(published), f"nothing on {published} came out again, though it was not committed"
 
 
