@@ -87,7 +87,7 @@ async def stopped(stopping: Awaitable[None], consumer: AIOKafkaConsumer) -> None
     """Wait until a consumer has stopped.
 
     aiokafka cancels tasks of its own and waits for them: one that had not begun, or that was about to ask a broker
-    again, raises its cancellation into whoever stops the consumer, who would take it for Ctrl-C (aiokafka issue 647).
+    again, raises its cancellation into whoever stops the consumer, who would take it for Ctrl-C.
     """
     try:
         await stopping
